@@ -1,0 +1,33 @@
+/** What the control thread and the data threads say to each other. Everything else they share through the scoreboard. */
+import type { EngineEvent, NodeSignal } from '../proxy/outcome.ts';
+import type { ListenerSpec, SnapshotPiece } from '../routing/snapshot.ts';
+import type { ScoreboardBuffers } from '../scoreboard/scoreboard.ts';
+
+/** Given to a data thread at its start, as workerData. */
+export interface ThreadStart {
+  readonly thread: number;
+  readonly buffers: ScoreboardBuffers;
+  readonly seed: number;
+  readonly access: { readonly format: 'json' | 'combined' | 'off'; readonly file: string | null };
+}
+
+export type ToThread =
+  | { readonly kind: 'snapshot'; readonly pieces: readonly SnapshotPiece[] }
+  | { readonly kind: 'listen'; readonly listeners: readonly ListenerSpec[] }
+  | { readonly kind: 'unlisten'; readonly slots: readonly number[] }
+  /** Stop accepting, close what is idle, answer the rest with Connection: close. */
+  | { readonly kind: 'drain' }
+  | { readonly kind: 'access'; readonly format: 'json' | 'combined' | 'off'; readonly file: string | null }
+  /** SIGUSR2. */
+  | { readonly kind: 'reopen-logs' };
+
+export type FromThread =
+  /** A snapshot of this version is in force. */
+  | { readonly kind: 'swapped'; readonly version: number }
+  | { readonly kind: 'listening'; readonly slots: readonly number[] }
+  | { readonly kind: 'listen-failed'; readonly slot: number; readonly code: string; readonly message: string }
+  | { readonly kind: 'unlistened'; readonly slots: readonly number[] }
+  | { readonly kind: 'signals'; readonly signals: readonly NodeSignal[] }
+  | { readonly kind: 'events'; readonly events: readonly EngineEvent[] }
+  /** No client connection is left after a drain. */
+  | { readonly kind: 'drained' };

@@ -1,0 +1,252 @@
+/**
+ * The frozen Config: what a config file means once it has been read, expanded, defaulted and validated.
+ * Durations are milliseconds, sizes are bytes, shares are fractions of one. Every field's effect, unit, default and
+ * bounds stand in schema.ts, from which config.schema.json and the reference page are made.
+ * Where it differs from the YAML, the YAML has a short form (`listen: 0.0.0.0:8080`) and this has only the long one.
+ */
+import type { Bytes, Millis, NodeId } from '../base/ids.ts';
+import type { Wish } from '../base/node-state.ts';
+
+export interface Config {
+  readonly listen: readonly ListenConfig[];
+  /** Data threads; `auto` = cores - 1, at least 1. */
+  readonly workers: number | 'auto';
+  readonly pools: readonly PoolConfig[];
+  /** Never empty: without `routes` in the file, one route that leads everything to the only pool. */
+  readonly routes: readonly RouteConfig[];
+  readonly timeouts: ClientTimeouts;
+  readonly limits: ClientLimits;
+  /** Addresses or CIDR blocks whose X-Forwarded-* and X-Request-Id are believed. */
+  readonly trustedProxies: readonly string[];
+  readonly fields: FieldsConfig;
+  readonly admin: AdminConfig;
+  readonly log: LogConfig;
+  readonly shutdown: ShutdownConfig;
+}
+
+export type ListenAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+export interface ListenConfig {
+  /** `host:port` as written, normalised (`:8080` is `0.0.0.0:8080`); the listener's name in metrics and routes. */
+  readonly name: string;
+  readonly address: ListenAddress;
+  /** PEM files, read and checked when the config is loaded. */
+  readonly tls: { readonly cert: string; readonly key: string } | null;
+}
+
+export type Algorithm =
+  | 'round-robin'
+  | 'weighted'
+  | 'least-connections'
+  | 'random-two'
+  | 'peak-ewma'
+  | 'consistent-hash';
+
+export type HashKey =
+  | { readonly from: 'address' | 'path' }
+  | { readonly from: 'header' | 'cookie'; readonly name: string };
+
+export interface PoolConfig {
+  readonly name: string;
+  readonly balance: { readonly algorithm: Algorithm; readonly key: HashKey };
+  readonly nodes: readonly NodeConfig[];
+  /** null: no active checks; nodes count as healthy until traffic shows otherwise. */
+  readonly health: HealthConfig | null;
+  readonly passive: PassiveConfig;
+  readonly slowStart: { readonly window: Millis; readonly aggression: number } | null;
+  /** Share of fit nodes below which all nodes are used; 0 = off. */
+  readonly panicThreshold: number;
+  readonly retry: RetryConfig;
+  readonly upstream: UpstreamConfig;
+  readonly limits: PoolLimits;
+}
+
+/** Where a node is reached. `https` nodes are later work. */
+export type NodeAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+export interface NodeConfig {
+  readonly id: NodeId;
+  /** As written, without a trailing slash: `http://10.0.0.11:3000`, `unix:/run/app.sock`. */
+  readonly url: string;
+  readonly address: NodeAddress;
+  /** 0 to 1000, default 1. 0 = no new traffic. */
+  readonly weight: number;
+  /** Used only when no other node of the pool is fit. */
+  readonly backup: boolean;
+  /** The operator's wish at start; the admin API changes it while running. */
+  readonly wish: Wish;
+}
+
+export interface HealthConfig {
+  readonly kind: 'http' | 'https' | 'tcp';
+  readonly path: string;
+  readonly method: 'GET' | 'HEAD';
+  /** Host field of the probe; null = the node's own host:port. */
+  readonly host: string | null;
+  /** Port to probe; null = the node's. */
+  readonly port: number | null;
+  readonly interval: Millis;
+  /** While the verdict is changing (after any failure, until rise or fall is complete). */
+  readonly fastInterval: Millis;
+  /** While down. */
+  readonly downInterval: Millis;
+  readonly timeout: Millis;
+  readonly fall: number;
+  readonly rise: number;
+  /** Each interval is stretched or shortened by up to this share, so that members and nodes don't probe in step. */
+  readonly jitter: number;
+  /** Inclusive ranges of status codes that count as success. */
+  readonly status: readonly (readonly [from: number, to: number])[];
+  /** Text that the body must contain (first 64 KiB); null = any body. */
+  readonly body: string | null;
+}
+
+export interface PassiveConfig {
+  /** Consecutive 5xx answers, resets and time-outs that eject a node; 0 = off. */
+  readonly consecutiveErrors: number;
+  readonly ejectBase: Millis;
+  readonly ejectMax: Millis;
+  /** Largest share of a pool's nodes that may be ejected at once; never the last fit node. */
+  readonly maxEjected: number;
+}
+
+export interface RetryConfig {
+  /** Tries in all, besides the free one after a refused or broken connection. 1 = no retry. */
+  readonly attempts: number;
+  /** Concurrent retries, as a share of active requests (at least 10 are allowed). */
+  readonly budget: number;
+  /** Methods that may be sent again besides GET, HEAD and OPTIONS. */
+  readonly methods: readonly string[];
+  /** Statuses that are retried for GET and HEAD. */
+  readonly statuses: readonly number[];
+  /** Largest request body that is kept for sending again. */
+  readonly buffer: Bytes;
+  readonly backoff: Millis;
+}
+
+export interface UpstreamConfig {
+  readonly connectTimeout: Millis;
+  /** From the request's last byte sent to the answer's head. */
+  readonly responseTimeout: Millis;
+  /** An answer's body without a byte. */
+  readonly bodyTimeout: Millis;
+  /** A WebSocket or other tunnel without a byte either way. */
+  readonly tunnelTimeout: Millis;
+  readonly idleTimeout: Millis;
+  /** Idle connections kept per node and data thread. */
+  readonly maxIdle: number;
+}
+
+export interface PoolLimits {
+  /** Requests at once on one node. */
+  readonly maxConnections: number;
+  /** Requests that may wait when every node is full. */
+  readonly maxPending: number;
+  readonly queueTimeout: Millis;
+}
+
+export interface RouteConfig {
+  /** Given or made (`route-3`); the route's name in metrics and logs. */
+  readonly name: string;
+  /** Listener names that it serves; empty = all. */
+  readonly listen: readonly string[];
+  /** Lower case; `*.example.com` matches one or more labels in front; null = any. */
+  readonly host: string | null;
+  readonly path: PathMatch | null;
+  /** Upper case; empty = any. */
+  readonly methods: readonly string[];
+  /** Names in lower case; value null = the field must be present. */
+  readonly headers: readonly { readonly name: string; readonly value: string | null }[];
+  readonly action: RouteAction;
+  readonly requestFields: FieldEdits;
+  readonly responseFields: FieldEdits;
+  /** Cancels the exchange when the client half-closes, as nginx does. */
+  readonly abortOnFin: boolean;
+}
+
+/** prefix `/v1` and `/v1/` both match `/v1`, `/v1/` and `/v1/x`, never `/v1x`. `/` matches everything. */
+export type PathMatch = { readonly kind: 'prefix' | 'exact'; readonly value: string };
+
+export type RouteAction =
+  | { readonly kind: 'pool'; readonly pool: string; readonly rewrite: PathRewrite | null }
+  /** `to` may hold {host}, {path} (with the query) and {scheme}. */
+  | { readonly kind: 'redirect'; readonly to: string; readonly status: 301 | 302 | 303 | 307 | 308 };
+
+/** What the matched prefix becomes: `/` for `stripPrefix: true`, else the value of `replacePrefix`. */
+export interface PathRewrite {
+  readonly prefix: string;
+  readonly replacement: string;
+}
+
+export interface FieldEdits {
+  readonly set: readonly { readonly name: string; readonly value: string }[];
+  /** Lower case. */
+  readonly remove: readonly string[];
+}
+
+export interface ClientTimeouts {
+  readonly head: Millis;
+  readonly body: Millis;
+  readonly keepAlive: Millis;
+  /** A client that takes no byte of its answer. */
+  readonly write: Millis;
+}
+
+export interface ClientLimits {
+  readonly maxHead: Bytes;
+  readonly maxFields: number;
+  readonly maxField: Bytes;
+  readonly maxTarget: Bytes;
+  /** null = unlimited. */
+  readonly maxBody: Bytes | null;
+  /** Client connections per process; past it a new one gets 503 and is closed. */
+  readonly maxConnections: number;
+}
+
+export interface FieldsConfig {
+  readonly forwarded: boolean;
+  readonly serverTiming: boolean;
+  /** The name in Via (`1.1 ek-<name>`); null = off. */
+  readonly via: string | null;
+  readonly underscore: 'drop' | 'allow' | 'reject';
+  /** Trailers are passed on to clients that say `TE: trailers`, and to nodes. */
+  readonly trailers: boolean;
+}
+
+export interface AdminConfig {
+  readonly address: ListenAddress;
+  /** null = loopback only, no token asked. Redacted wherever printed. */
+  readonly token: string | null;
+}
+
+export interface LogConfig {
+  readonly level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
+  readonly access: 'json' | 'combined' | 'off';
+  /** File for the access log; null = standard output. */
+  readonly accessFile: string | null;
+}
+
+export interface ShutdownConfig {
+  /** Between readyz 503 and the listeners' end. */
+  readonly delay: Millis;
+  /** After it, what still runs is cut. */
+  readonly deadline: Millis;
+}
+
+/** A problem in a config file, ready to be printed. Line and column count from 1. */
+export interface Problem {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** Path of the value: `pools.app.nodes[1].weight`. Empty for syntax errors. */
+  readonly path: string;
+  readonly message: string;
+  readonly hint: string | null;
+  /** The source line itself, without its end. */
+  readonly source: string;
+  readonly severity: 'error' | 'warning';
+}
