@@ -13,10 +13,10 @@ const octaves = 20;
 export const bucketCount = 2 + octaves * perOctave;
 
 export function bucketOf(duration: Micros): number {
+  if (duration >= 2 ** (firstOctave + octaves)) return bucketCount - 1; // before the bit operations: they wrap at 2^32
   const us = duration | 0;
-  if (us < 1 << firstOctave) return duration < 1 << firstOctave ? 0 : bucketCount - 1;
+  if (us < 1 << firstOctave) return 0;
   const octave = 31 - Math.clz32(us);
-  if (octave >= firstOctave + octaves) return bucketCount - 1;
   const quarter = (us >>> (octave - 2)) & (perOctave - 1);
   return 1 + (octave - firstOctave) * perOctave + quarter;
 }

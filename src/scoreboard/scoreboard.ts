@@ -132,30 +132,39 @@ export class Scoreboard {
     for (const counters of this.#counters) counters.fill(0, cell, cell + columns);
   }
 
-  /** Adds to a node's requests in flight and to the thread's own row; returns the new total. */
+  /**
+   * Adds to a node's requests in flight and to the thread's own row; returns the new total. Nothing is called between
+   * the two changes, so that a thread that is terminated (V8 looks for that where a function begins) makes both or none.
+   */
   addInFlight(thread: number, slot: number, by: 1 | -1): number {
+    const total = nodeLine(slot) + nodeCell.inFlight;
     this.#gauges[thread * gaugeCells + slot]! += by;
-    return Atomics.add(this.lines, nodeLine(slot) + nodeCell.inFlight, by) + by;
+    return Atomics.add(this.lines, total, by) + by;
   }
 
   /** Adds to a pool's gauge and to the thread's own row; returns the new total. */
   addPool(gauge: PoolGauge, change: { readonly thread: number; readonly slot: number; readonly by: 1 | -1 }): number {
     const own = change.thread * gaugeCells + maxNodes + change.slot * poolGauges + poolGaugeIndex[gauge];
+    const total = poolLine(change.slot) + poolCell[gauge];
     this.#gauges[own]! += change.by;
-    return Atomics.add(this.lines, poolLine(change.slot) + poolCell[gauge], change.by) + change.by;
+    return Atomics.add(this.lines, total, change.by) + change.by;
   }
 
-  /** Takes back what a dead thread had counted in. Call once it is known to have ended. */
-  repair(thread: number): void {
+  /** Takes back what a dead thread had counted in. Call once it is known to have ended. Returns its requests in flight. */
+  repair(thread: number): number {
     const base = thread * gaugeCells;
+    let inFlight = 0;
     for (let slot = 0; slot < maxNodes; slot++) {
       const left = this.#gauges[base + slot]!;
-      if (left !== 0) Atomics.sub(this.lines, nodeLine(slot) + nodeCell.inFlight, left);
+      if (left === 0) continue;
+      Atomics.sub(this.lines, nodeLine(slot) + nodeCell.inFlight, left);
+      inFlight += left;
     }
     for (let slot = 0; slot < maxPools; slot++) this.#repairPool(base + maxNodes + slot * poolGauges, slot);
     this.#gauges.fill(0, base, base + gaugeCells);
     const line = threadLine(thread);
     this.lines.fill(0, line + threadCell.connections, line + lineCells);
+    return inFlight;
   }
 
   #repairPool(own: number, slot: number): void {
