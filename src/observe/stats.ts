@@ -64,7 +64,6 @@ export interface ListenerStats {
   readonly name: string;
   readonly tls: boolean;
   readonly open: boolean;
-  readonly connections: number;
   readonly requestsPerSecond: number;
   readonly counters: Readonly<Record<ListenerCounter, number>>;
 }
