@@ -1,0 +1,181 @@
+/**
+ * Reads a node's answer as strictly as a client's request: one status line, one framing, no control bytes. What can't be
+ * read in one way is no answer (502), and its connection is not used again.
+ * As for requests, `fields` holds the lines to pass on; framing, hop-by-hop fields and X-Request-Id are written anew.
+ */
+import { dropFields, fieldLine, fieldValue, findField, listMembers, parseLength, trimField } from './grammar.ts';
+
+/** Body framing of an answer, beside a number of bytes. */
+export const chunkedBody = -1;
+export const untilClose = -2;
+
+const headPattern = new RegExp(`HTTP/1\\.[01] [1-9][0-9][0-9](?: ${fieldValue}*)?\\r\\n(?:${fieldLine})*\\r\\n`, 'y');
+
+export class ResponseHead {
+  status = 0;
+  /** `200 OK`, as the node wrote it. */
+  statusText = '';
+  minor = 1;
+  fields = '';
+  /** A number of bytes, `chunkedBody` or `untilClose`, before the request's method is considered. */
+  bodyLength = untilClose;
+  /** The length that the node gave, for answers without a body; -1 if none. */
+  givenLength = -1;
+  keepAlive = true;
+  /** Seconds of the Keep-Alive field's timeout; -1 if none. */
+  keepAliveTimeout = -1;
+  hasDate = false;
+  upgradeTo = '';
+  trailer = '';
+  raw = '';
+
+  lengths = 0;
+  codings = 0;
+  contentLength = '';
+  transferEncoding = '';
+  connection = '';
+
+  header(name: string): string | undefined {
+    return findField(this.raw, name);
+  }
+}
+
+/** The head that begins at `start` and whose empty line ends at `end`, or in words what is wrong with it. */
+export function readResponseHead(text: string, start: number, end: number): ResponseHead | string {
+  headPattern.lastIndex = start;
+  if (!headPattern.test(text) || headPattern.lastIndex !== end) return 'the head of the answer is not HTTP/1.x';
+  const lineEnd = text.indexOf('\r', start);
+  const head = new ResponseHead();
+  head.minor = text.charCodeAt(start + 7) - 0x30;
+  head.status = Number(text.slice(start + 9, start + 12));
+  head.statusText = text.slice(start + 9, lineEnd);
+  // `HTTP/1.1 200` without the space that RFC 9112 asks for is common; written out it gets one.
+  if (head.statusText.length === 3) head.statusText += ' ';
+  head.raw = text.slice(lineEnd + 2, end - 2);
+  readFields(head);
+  return interpret(head) ?? head;
+}
+
+function readFields(head: ResponseHead): void {
+  const raw = head.raw;
+  let kept = '';
+  let run = 0;
+  let at = 0;
+  while (at < raw.length) {
+    const colon = raw.indexOf(':', at);
+    const end = raw.indexOf('\r', colon) + 2;
+    if (!isPlain(raw.charCodeAt(at) | 0x20, colon - at) && !takeField(head, { raw, at, colon, end })) {
+      if (run < at) kept += raw.slice(run, at);
+      run = end;
+    }
+    at = end;
+  }
+  head.fields = run === 0 ? raw : kept + raw.slice(run);
+}
+
+function isPlain(letter: number, length: number): boolean {
+  switch (letter) {
+    case 0x63: // connection, content-length
+      return length !== 10 && length !== 14;
+    case 0x64: // date
+      return length !== 4;
+    case 0x6b: // keep-alive
+      return length !== 10;
+    case 0x70: // proxy-connection, proxy-authenticate
+      return length !== 16 && length !== 18;
+    case 0x74: // te, trailer, transfer-encoding
+      return length !== 2 && length !== 7 && length !== 17;
+    case 0x75: // upgrade
+      return length !== 7;
+    case 0x78: // x-request-id
+      return length !== 12;
+    default:
+      return true;
+  }
+}
+
+interface Line {
+  readonly raw: string;
+  readonly at: number;
+  readonly colon: number;
+  readonly end: number;
+}
+
+function takeField(head: ResponseHead, line: Line): boolean {
+  const value = trimField(line.raw, line.colon + 1, line.end - 2);
+  switch (line.raw.slice(line.at, line.colon).toLowerCase()) {
+    case 'content-length':
+      head.lengths++;
+      head.contentLength = value;
+      return false;
+    case 'transfer-encoding':
+      head.codings++;
+      head.transferEncoding = value;
+      return false;
+    case 'connection':
+      head.connection = head.connection === '' ? value : `${head.connection}, ${value}`;
+      return false;
+    case 'keep-alive':
+      head.keepAliveTimeout = Number(/(?:^|[ ,])timeout="?([0-9]{1,9})/i.exec(value)?.[1] ?? -1);
+      return false;
+    case 'upgrade':
+      head.upgradeTo = value;
+      return false;
+    case 'trailer':
+      head.trailer = value;
+      return false;
+    case 'proxy-connection':
+    case 'proxy-authenticate':
+    case 'te':
+    case 'x-request-id':
+      return false;
+    case 'date':
+      head.hasDate = true;
+      return true;
+    default:
+      return true;
+  }
+}
+
+function interpret(head: ResponseHead): string | null {
+  head.keepAlive = head.minor === 1;
+  if (head.connection !== '') readConnection(head);
+  if (head.codings > 0) {
+    if (head.lengths > 0) return 'both Content-Length and Transfer-Encoding';
+    if (head.codings > 1 || head.transferEncoding.toLowerCase() !== 'chunked')
+      return 'a Transfer-Encoding that is not exactly chunked';
+    if (head.minor === 0) return 'Transfer-Encoding in HTTP/1.0';
+    head.bodyLength = chunkedBody;
+  } else if (head.lengths > 0) {
+    if (head.lengths > 1) return 'several Content-Length fields';
+    head.givenLength = parseLength(head.contentLength);
+    if (head.givenLength < 0) return 'Content-Length is not a plain number below 2^53';
+    head.bodyLength = head.givenLength;
+  }
+  return null;
+}
+
+function readConnection(head: ResponseHead): void {
+  const options = listMembers(head.connection);
+  if (options.includes('close')) head.keepAlive = false;
+  else if (head.minor === 0) head.keepAlive = options.includes('keep-alive');
+  const named = options.filter(
+    (option) => option !== 'close' && option !== 'keep-alive' && option !== 'upgrade' && !unremovable.has(option),
+  );
+  if (named.length > 0) head.fields = dropFields(head.fields, new Set(named));
+}
+
+/** A node's Connection field can't take these away: the client would read another answer. */
+const unremovable = new Set([
+  'content-type',
+  'content-encoding',
+  'content-range',
+  'date',
+  'set-cookie',
+  'cache-control',
+]);
+
+/** Whether an answer to this method has a body, whatever its fields say. RFC 9112 6.3. */
+export function hasBody(method: string, status: number): boolean {
+  return method !== 'HEAD' && status !== 204 && status !== 304 && status >= 200;
+}
