@@ -26,6 +26,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'base',
     'config',
     'observe/stats.ts',
+    'observe/stats-model.ts',
     'routing/snapshot.ts',
     'scoreboard',
     'app/messages.ts',

@@ -1,0 +1,47 @@
+/**
+ * The command line: one file per command under commands/, tied together here. Every error ends as one line on standard
+ * error and one of the numbers in exit.ts; a stack trace means a bug of ours.
+ */
+import { Command, CommanderError } from 'commander';
+import { addCheck } from './commands/check.ts';
+import { addConfig } from './commands/config.ts';
+import { addDemo } from './commands/demo.ts';
+import { addRun } from './commands/run.ts';
+import { addSchema } from './commands/schema.ts';
+import { addStatus } from './commands/status.ts';
+import { addVersion } from './commands/version.ts';
+import { CommandError, exitCode } from './exit.ts';
+import { ownVersion } from './version.ts';
+
+const about = `HA-aware reverse proxy and load balancer: routes each request only to a healthy app node.
+
+Exit codes: 0 done, 1 check failed or could not start, 2 usage, 3 a pool has no fit node, 4 admin API not reachable.`;
+
+function buildProgram(): Command {
+  const program = new Command('evenkeel')
+    .description(about)
+    .version(ownVersion(), '-V, --version', 'print the version')
+    .showHelpAfterError('(evenkeel --help lists what there is)')
+    .exitOverride();
+  for (const add of [addRun, addCheck, addDemo, addStatus, addConfig, addSchema, addVersion]) add(program);
+  return program;
+}
+
+/** Runs the command that argv names. Never rejects; sets process.exitCode. */
+export async function main(argv: readonly string[]): Promise<void> {
+  // A reader that has seen enough (`evenkeel schema | head -1`) is no error, and must never end a running proxy.
+  process.stdout.on('error', () => undefined);
+  try {
+    await buildProgram().parseAsync([...argv]);
+  } catch (error) {
+    // Commander has printed its own message already. Help and version end with code 0.
+    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? exitCode.ok : exitCode.usage;
+    else if (error instanceof CommandError) {
+      process.stderr.write(`${error.message}\n`);
+      process.exitCode = error.code;
+    } else {
+      process.stderr.write(`evenkeel failed: ${error instanceof Error ? error.stack : String(error)}\n`);
+      process.exitCode = exitCode.failed;
+    }
+  }
+}
