@@ -39,6 +39,8 @@ export interface PoolRow {
   readonly retry: PoolConfig['retry'];
   readonly upstream: PoolConfig['upstream'];
   readonly limits: PoolConfig['limits'];
+  /** Consecutive 5xx answers, resets and time-outs after which `errors` is signalled (passive health); 0 = never. */
+  readonly errorsToEject: number;
   /** Nodes in the pool, for the receiver to know that its table is whole. */
   readonly nodeCount: number;
 }
