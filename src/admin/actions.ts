@@ -9,7 +9,7 @@
 import type { Millis } from '../base/ids.ts';
 import type { Wish } from '../base/node-state.ts';
 import type { ListenAddress, Problem } from '../config/model.ts';
-import type { Stats } from '../observe/stats.ts';
+import type { Stats } from '../observe/stats-model.ts';
 
 export interface AdminActions {
   /** Asked anew for each request, so that a reload can change the token. */

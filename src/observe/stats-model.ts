@@ -64,6 +64,8 @@ export interface ListenerStats {
   readonly name: string;
   readonly tls: boolean;
   readonly open: boolean;
+  /** Open client connections. */
+  readonly connections: number;
   readonly requestsPerSecond: number;
   readonly counters: Readonly<Record<ListenerCounter, number>>;
 }
