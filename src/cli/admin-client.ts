@@ -16,10 +16,18 @@ interface Answer {
   readonly body: string;
 }
 
+function urlOf(address: string, path: string): URL {
+  const base = address.includes('://') ? address : `http://${address}`;
+  if (base.startsWith('http://') && URL.canParse(path, base)) return new URL(path, base);
+  throw new CommandError(
+    `--admin ${address}: not an address. Write host:port, http://host:port or unix:/path.`,
+    exitCode.usage,
+  );
+}
+
 function send(target: AdminTarget, path: string): Promise<Answer> {
   const unix = target.address.startsWith('unix:') ? target.address.slice('unix:'.length) : null;
-  const base = /^http:/.test(target.address) ? target.address : `http://${target.address}`;
-  const url = new URL(path, unix === null ? base : 'http://localhost');
+  const url = unix === null ? urlOf(target.address, path) : new URL(path, 'http://localhost');
   const authorization = target.token === null ? {} : { authorization: `Bearer ${target.token}` };
   const options: RequestOptions = {
     headers: { accept: 'application/json', ...authorization },
@@ -50,6 +58,7 @@ export async function readAdmin(target: AdminTarget, path: string): Promise<unkn
   try {
     answer = await send(target, path);
   } catch (error) {
+    if (error instanceof CommandError) throw error;
     throw unreachable(`${reasonOf(error)}. Is evenkeel running? Name another address with --admin.`);
   }
   if (answer.status === 401 || answer.status === 403) {

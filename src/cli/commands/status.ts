@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Stats } from '../../observe/stats-model.ts';
 import { readAdmin } from '../admin-client.ts';
-import { exitCode } from '../exit.ts';
+import { CommandError, exitCode } from '../exit.ts';
 import { drawStatus } from '../status-table.ts';
 
 interface Options {
@@ -13,9 +13,17 @@ interface Options {
 
 const defaultAdmin = '127.0.0.1:9090';
 
+const isStats = (answer: unknown): answer is Stats =>
+  typeof answer === 'object' && answer !== null && 'pools' in answer && Array.isArray(answer.pools);
+
 async function status(options: Options): Promise<void> {
   const token = options.token ?? process.env['EVENKEEL_ADMIN_TOKEN'] ?? null;
-  const stats = (await readAdmin({ address: options.admin, token }, '/stats')) as Stats;
+  const stats = await readAdmin({ address: options.admin, token }, '/stats');
+  if (!isStats(stats))
+    throw new CommandError(
+      `${options.admin} answers, but not with stats. Is that evenkeel's admin address?`,
+      exitCode.unreachable,
+    );
   process.stdout.write(options.json === true ? `${JSON.stringify(stats, null, 2)}\n` : drawStatus(stats));
   if (stats.pools.some((pool) => pool.fit === 0)) process.exitCode = exitCode.unhealthy;
 }
