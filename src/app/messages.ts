@@ -22,6 +22,8 @@ export type ToThread =
   | { readonly kind: 'reopen-logs' };
 
 export type FromThread =
+  /** One message of a snapshot has been worked on: the next may come. Paced so, none makes the thread's loop wait. */
+  | { readonly kind: 'taken' }
   /** A snapshot of this version is in force. */
   | { readonly kind: 'swapped'; readonly version: number }
   | { readonly kind: 'listening'; readonly slots: readonly number[] }

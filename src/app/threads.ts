@@ -1,0 +1,439 @@
+/**
+ * The data threads: as many as there are seats, each in a worker of its own.
+ *
+ *   seat -- current: the thread that serves it
+ *        -- next:    its replacement, until that listens; then it is current and the old one is leaving
+ *        -- or none: it died, and a timer will start another (after 0, 1, 2, ... 30 s; a minute of life forgives)
+ *   leaving: threads that drain (replaced, or too many after `workers` was lowered) until their last client is gone
+ *
+ * A thread has a row in the scoreboard; there are more rows than seats, so that a replacement can listen before the old
+ * thread stops. When a thread has ended, what it had counted in flight is taken back before its row is used again.
+ * Whatever happens to one thread, nothing is said to the others.
+ *
+ * Not handled here: an end of the whole process (a native abort), which is the supervisor's business.
+ */
+import type { Millis } from '../base/ids.ts';
+import { err, ok, type Result } from '../base/result.ts';
+import type { ObservedThread } from '../observe/source.ts';
+import type { EngineEvent, NodeSignal } from '../proxy/outcome.ts';
+import type { ListenerSpec, SnapshotPiece } from '../routing/snapshot.ts';
+import { threadCell } from '../scoreboard/layout.ts';
+import { type Scoreboard, threadLine } from '../scoreboard/scoreboard.ts';
+import { Conditions } from './conditions.ts';
+import { ListenerTable } from './listeners.ts';
+import type { Log } from './log.ts';
+import type { FromThread, ThreadStart } from './messages.ts';
+import { DataThread } from './thread.ts';
+import { exceptionBound, hangMs } from './watchdog.ts';
+
+export interface ThreadPoolOptions {
+  /** Has more rows than `workers`; see rowsFor(). */
+  readonly scoreboard: Scoreboard;
+  readonly workers: number;
+  readonly access: ThreadStart['access'];
+  readonly log: Log;
+  /** The messages that bring a new thread to what was published last. */
+  readonly full: () => readonly (readonly SnapshotPiece[])[];
+  readonly onSignals: (signals: readonly NodeSignal[]) => void;
+  readonly onEvents: (events: readonly EngineEvent[]) => void;
+  /** A thread has taken a snapshot over. */
+  readonly onSwapped: () => void;
+  /** Of the workers; default: the engine's. */
+  readonly entry?: URL;
+}
+
+export interface ListenFailure {
+  readonly slot: number;
+  readonly code: string;
+  readonly message: string;
+}
+
+interface Seat {
+  readonly number: number;
+  /** The row last used; shown while no thread has it. */
+  row: number;
+  current: DataThread | null;
+  next: DataThread | null;
+  /** Deaths without a minute of life between. */
+  deaths: number;
+  restarts: number;
+  timer: NodeJS.Timeout | null;
+}
+
+const lookEvery: Millis = 1000;
+const forgivenAfter: Millis = 60_000;
+const restartDelayMax: Millis = 30_000;
+const startDeadline: Millis = 60_000;
+const listenDeadline: Millis = 15_000;
+
+/** Rows that the scoreboard needs for so many threads: each may have a replacement beside it. */
+export const rowsFor = (workers: number, most: number): number => Math.min(most, workers * 2);
+
+export class ThreadPool {
+  readonly #options: ThreadPoolOptions;
+  readonly #scoreboard: Scoreboard;
+  readonly #log: Log;
+  readonly #entry: URL;
+  readonly #listeners: ListenerTable;
+  readonly #seats: Seat[] = [];
+  readonly #leaving = new Set<DataThread>();
+  readonly #rowsInUse = new Set<number>();
+  readonly #failures = new Map<number, ListenFailure>();
+  /** Slots that listen() waits for: it tells its caller of a failure, nobody else need. */
+  readonly #opening = new Set<number>();
+  readonly #conditions = new Conditions();
+  #access: ThreadStart['access'];
+  #watch: NodeJS.Timeout | null = null;
+  #ending = false;
+  #seeds = (Math.random() * 0x7fffffff) | 0;
+
+  constructor(options: ThreadPoolOptions) {
+    this.#options = options;
+    this.#scoreboard = options.scoreboard;
+    this.#log = options.log;
+    this.#access = options.access;
+    this.#entry = options.entry ?? ownEntry();
+    this.#listeners = new ListenerTable(options.log);
+  }
+
+  /** Resolves when every thread has its first snapshot in force; false if that took too long. */
+  start(): Promise<boolean> {
+    this.#watch = setInterval(() => this.#look(), lookEvery).unref();
+    this.resize(this.#options.workers);
+    return this.#conditions.until(() => this.#seats.every((seat) => (seat.current?.version ?? 0) > 0), startDeadline);
+  }
+
+  /** Sends a snapshot to all. Resolves when it is in force in each thread that lives; false after the deadline. */
+  publish(messages: readonly (readonly SnapshotPiece[])[], version: number): Promise<boolean> {
+    const threads = this.#living();
+    for (const thread of threads) thread.publish(messages);
+    return this.#conditions.until(
+      () => threads.every((one) => one.version >= version || !this.#lives(one)),
+      listenDeadline,
+    );
+  }
+
+  /** Opens listeners in every thread, now and in those to come. If one fails, none of these stays open. */
+  async listen(specs: readonly ListenerSpec[]): Promise<Result<null, ListenFailure>> {
+    for (const spec of specs) {
+      this.#failures.delete(spec.slot);
+      this.#opening.add(spec.slot);
+      this.#listeners.add(spec);
+    }
+    for (const seat of this.#seats) this.#askListen(seat, seat.current);
+    const failed = (): ListenFailure | undefined => specs.map(({ slot }) => this.#failures.get(slot)).find(Boolean);
+    const open = (): boolean => specs.every(({ slot }) => this.isOpen(slot));
+    await this.#conditions.until(() => failed() !== undefined || open(), listenDeadline);
+    for (const { slot } of specs) this.#opening.delete(slot);
+    if (open() && failed() === undefined) return ok(null);
+    const failure = failed() ?? {
+      slot: specs.find(({ slot }) => !this.isOpen(slot))?.slot ?? -1,
+      code: 'ETIMEDOUT',
+      message: 'the data threads did not answer in time',
+    };
+    await this.unlisten(specs.map(({ slot }) => slot));
+    return err(failure);
+  }
+
+  /** Closes listeners in every thread; their connections live on. */
+  async unlisten(slots: readonly number[]): Promise<void> {
+    for (const slot of slots) this.#listeners.remove(slot);
+    const threads = this.#living();
+    for (const thread of threads) thread.post({ kind: 'unlisten', slots });
+    const closed = (thread: DataThread): boolean => slots.every((slot) => !thread.open.has(slot));
+    await this.#conditions.until(
+      () => threads.every((thread) => closed(thread) || !this.#lives(thread)),
+      listenDeadline,
+    );
+  }
+
+  /** Whether each thread that runs has the listener open (a unix socket: the first seat's). */
+  isOpen(slot: number): boolean {
+    const seats = this.#seats.filter((seat) => this.#listeners.wanted(seat.number).some((spec) => spec.slot === slot));
+    const running = seats.filter(({ current }) => current !== null && current.phase !== 'starting');
+    return running.length > 0 && running.every(({ current }) => current?.open.has(slot));
+  }
+
+  /** More threads, or fewer: those too many drain. */
+  resize(workers: number): void {
+    while (this.#seats.length > workers) this.#vacate(this.#seats.pop()!);
+    while (this.#seats.length < workers) {
+      const number = this.#seats.length;
+      const seat = { number, row: number, current: null, next: null, deaths: 0, restarts: 0, timer: null };
+      this.#seats.push(seat);
+      this.#fill(seat);
+    }
+  }
+
+  setAccess(access: ThreadStart['access']): void {
+    this.#access = access;
+    for (const thread of this.#living()) thread.post({ kind: 'access', ...access });
+  }
+
+  reopenLogs(): void {
+    for (const thread of this.#living()) thread.post({ kind: 'reopen-logs' });
+  }
+
+  /** The oldest snapshot version that an exchange of any thread may still hold. */
+  oldestHeld(): number {
+    const held = this.#living().map((thread) => this.#cell(thread, threadCell.oldestHeld));
+    return held.length === 0 ? 0 : Math.min(...held);
+  }
+
+  states(): ObservedThread[] {
+    const states: ObservedThread[] = [];
+    for (const { row, current, next, restarts } of this.#seats) {
+      if (current === null) states.push({ thread: row, state: 'waiting', restarts, heartbeatAge: 0 });
+      for (const thread of [current, next]) if (thread !== null) states.push(observed(thread, restarts));
+    }
+    for (const thread of this.#leaving) states.push(observed(thread, 0));
+    return states.sort((a, b) => a.thread - b.thread);
+  }
+
+  /** Ends the thread in a row of the scoreboard at once, as a crash would. It is started again. */
+  async terminate(row: number): Promise<void> {
+    const thread = this.#living().find((one) => one.row === row);
+    if (thread !== undefined) await thread.terminate('it was terminated by request');
+  }
+
+  /** Stops accepting, answers what is under way; resolves when no client connection is left. Nothing is started again. */
+  async drain(): Promise<void> {
+    this.#stopRestarts();
+    const threads = this.#living();
+    for (const thread of threads) thread.post({ kind: 'drain' });
+    await this.#conditions.until(() => threads.every((thread) => thread.drained || !this.#lives(thread)), null);
+  }
+
+  /** Ends every thread at once. */
+  async close(): Promise<void> {
+    this.#stopRestarts();
+    await Promise.all(this.#living().map((thread) => thread.terminate('')));
+    this.#listeners.close();
+    this.#conditions.end();
+  }
+
+  #stopRestarts(): void {
+    this.#ending = true;
+    if (this.#watch !== null) clearInterval(this.#watch);
+    for (const seat of this.#seats) if (seat.timer !== null) clearTimeout(seat.timer);
+  }
+
+  #living(): DataThread[] {
+    const seated = this.#seats.flatMap(({ current, next }) => [current, next]);
+    return [...seated, ...this.#leaving].filter((thread) => thread !== null);
+  }
+
+  #lives(thread: DataThread): boolean {
+    return this.#leaving.has(thread) || this.#seatOf(thread) !== undefined;
+  }
+
+  #seatOf(thread: DataThread): Seat | undefined {
+    return this.#seats.find((seat) => seat.current === thread || seat.next === thread);
+  }
+
+  #cell(thread: DataThread, cell: number): number {
+    return this.#scoreboard.lines[threadLine(thread.row) + cell]!;
+  }
+
+  /** Starts the seat's thread. */
+  #fill(seat: Seat): void {
+    seat.timer = null;
+    const row = this.#takeRow(seat.row);
+    if (row === null) {
+      this.#fillLater(seat, lookEvery);
+      return;
+    }
+    seat.row = row;
+    seat.current = this.#launch(row);
+  }
+
+  #fillLater(seat: Seat, delay: Millis): void {
+    seat.timer = setTimeout(() => this.#fill(seat), delay);
+  }
+
+  #launch(row: number): DataThread {
+    const thread = new DataThread({
+      start: { thread: row, buffers: this.#scoreboard.buffers, seed: this.#seeds++, access: this.#access },
+      entry: this.#entry,
+      now: () => performance.now(),
+      onMessage: (from, message) => this.#take(from, message),
+      onExit: (from, reason) => this.#exited(from, reason),
+    });
+    thread.publish(this.#options.full());
+    return thread;
+  }
+
+  /** A free row, the preferred one if it is. When none is free, the thread that has drained longest makes room. */
+  #takeRow(preferred: number): number | null {
+    const rows = [preferred, ...Array.from({ length: this.#scoreboard.threads }, (_, row) => row)];
+    const row = rows.find((each) => !this.#rowsInUse.has(each));
+    if (row !== undefined) {
+      this.#rowsInUse.add(row);
+      return row;
+    }
+    const [oldest] = this.#leaving;
+    void oldest?.terminate('its row in the scoreboard is needed for a new thread');
+    return null;
+  }
+
+  #take(thread: DataThread, message: FromThread): void {
+    switch (message.kind) {
+      case 'signals':
+        this.#options.onSignals(message.signals);
+        return;
+      case 'events':
+        this.#options.onEvents(message.events);
+        return;
+      case 'swapped':
+        this.#swapped(thread);
+        break;
+      case 'listening':
+        for (const slot of message.slots) {
+          this.#failures.delete(slot);
+          this.#listeners.opened(slot, thread.row);
+        }
+        break;
+      case 'listen-failed':
+        this.#listenFailed(thread, message);
+        break;
+      case 'drained':
+        // After a drain of the whole process, close() ends the threads.
+        if (this.#leaving.has(thread)) void thread.terminate('');
+        break;
+    }
+    this.#promote(thread);
+    this.#conditions.check();
+  }
+
+  #swapped(thread: DataThread): void {
+    const seat = this.#seatOf(thread);
+    if (seat !== undefined) this.#askListen(seat, thread);
+    this.#options.onSwapped();
+  }
+
+  /** Asks for what the thread should have open and has not. */
+  #askListen(seat: Seat, thread: DataThread | null): void {
+    if (thread === null || thread.phase !== 'running' || this.#ending) return;
+    const missing = this.#listeners
+      .wanted(seat.number)
+      .filter(({ slot }) => !thread.open.has(slot) && !thread.asked.has(slot));
+    const listeners = missing.map((spec) => this.#listeners.specFor(spec, thread.row));
+    if (listeners.length > 0) thread.post({ kind: 'listen', listeners });
+  }
+
+  #listenFailed(thread: DataThread, failure: ListenFailure): void {
+    const { slot, code, message } = failure;
+    const told = this.#opening.has(slot) || this.#failures.has(slot);
+    this.#failures.set(slot, failure);
+    if (told) return;
+    const name = this.#listeners.nameOf(slot);
+    this.#log.error(`data thread ${thread.row} cannot listen on ${name}: ${message}; tried again each second`, {
+      thread: thread.row,
+      code,
+    });
+  }
+
+  /** A replacement that has all listeners open takes the seat; the old thread drains. */
+  #promote(thread: DataThread): void {
+    const seat = this.#seatOf(thread);
+    if (seat === undefined || seat.next !== thread || thread.phase !== 'running') return;
+    if (!this.#listeners.wanted(seat.number).every(({ slot }) => thread.open.has(slot))) return;
+    const old = seat.current;
+    seat.current = thread;
+    seat.next = null;
+    seat.row = thread.row;
+    if (old !== null) this.#leave(old);
+  }
+
+  #leave(thread: DataThread): void {
+    this.#leaving.add(thread);
+    thread.post({ kind: 'drain' });
+  }
+
+  #vacate(seat: Seat): void {
+    if (seat.timer !== null) clearTimeout(seat.timer);
+    for (const thread of [seat.current, seat.next]) if (thread !== null) this.#leave(thread);
+  }
+
+  #exited(thread: DataThread, reason: string): void {
+    const cut = this.#scoreboard.repair(thread.row);
+    this.#rowsInUse.delete(thread.row);
+    const seat = this.#seatOf(thread);
+    const left = this.#leaving.delete(thread);
+    if (this.#ending || (left && thread.drained)) this.#removeFrom(seat, thread);
+    else if (left) this.#log.warn(`data thread ${thread.row} ended before it had drained: ${reason}`, { cut });
+    else if (seat !== undefined) this.#died(seat, thread, `${reason}; ${cut} requests in flight were cut`);
+    this.#conditions.check();
+  }
+
+  #removeFrom(seat: Seat | undefined, thread: DataThread): void {
+    if (seat?.current === thread) seat.current = null;
+    if (seat?.next === thread) seat.next = null;
+  }
+
+  #died(seat: Seat, thread: DataThread, reason: string): void {
+    const wasCurrent = seat.current === thread;
+    this.#removeFrom(seat, thread);
+    if (!wasCurrent) {
+      this.#log.error(`data thread ${thread.row}, a replacement, died: ${reason}; the old one serves on`);
+      return;
+    }
+    if (performance.now() - thread.startedAt >= forgivenAfter) seat.deaths = 0;
+    const delay = Math.min(restartDelayMax, seat.deaths * 1000);
+    seat.deaths++;
+    seat.restarts++;
+    const again = delay === 0 ? 'another is started now' : `another is started in ${delay / 1000} s`;
+    this.#log.error(`data thread ${thread.row} died: ${reason}; ${again}, the others serve on`, {
+      event: 'thread-died',
+      thread: thread.row,
+      restarts: seat.restarts,
+    });
+    if (seat.next !== null) {
+      seat.current = seat.next;
+      seat.next = null;
+      seat.row = seat.current.row;
+    } else if (delay === 0) this.#fill(seat);
+    else this.#fillLater(seat, delay);
+  }
+
+  /** Once a second: who hangs, who is sick, and which listeners are still missing. */
+  #look(): void {
+    const now = performance.now();
+    for (const thread of this.#living()) {
+      if (thread.phase === 'starting') {
+        if (now - thread.startedAt > startDeadline) void thread.terminate('it did not start within a minute');
+        continue;
+      }
+      const exceptions = this.#cell(thread, threadCell.exceptions);
+      const finding = thread.watchdog.look(now, this.#cell(thread, threadCell.heartbeat), exceptions);
+      if (finding === 'hung') void thread.terminate(`it hung: its heartbeat stood still for ${hangMs / 1000} s`);
+      else if (finding === 'sick') this.#replace(thread);
+    }
+    for (const seat of this.#seats) this.#askListen(seat, seat.current);
+  }
+
+  #replace(thread: DataThread): void {
+    const seat = this.#seats.find((each) => each.current === thread);
+    if (seat === undefined || seat.next !== null) return;
+    const row = this.#takeRow((seat.row + this.#seats.length) % this.#scoreboard.threads);
+    if (row === null) return;
+    this.#log.error(
+      `data thread ${thread.row} caught more than ${exceptionBound} exceptions in a minute; thread ${row} takes its place`,
+      { event: 'thread-replaced', thread: thread.row, by: row },
+    );
+    seat.next = this.#launch(row);
+  }
+}
+
+const observed = (thread: DataThread, restarts: number): ObservedThread => ({
+  thread: thread.row,
+  state: thread.phase,
+  restarts,
+  heartbeatAge: thread.watchdog.stoodFor,
+});
+
+/** data-thread.ts beside this file, or what it was compiled to. */
+function ownEntry(): URL {
+  const source = new URL('./data-thread.ts', import.meta.url);
+  return import.meta.url.endsWith('.ts') ? source : new URL(source.href.replace(/\.ts$/, '.js'));
+}
