@@ -30,7 +30,9 @@ export interface NodeHealthView {
   readonly why: string;
   /** Wall time of the last change of verdict or fitness, ms. */
   readonly changedAt: Millis;
+  /** Wall time, ms; null = not ejected now. */
   readonly ejectedUntil: Millis | null;
+  /** In a row; 0 again after ejectMax without one. */
   readonly ejections: number;
   readonly check: CheckView | null;
   /** Falls from healthy, and total time not healthy, ms. */
@@ -51,6 +53,7 @@ export interface PoolHealthView {
   readonly pool: string;
   /** All nodes are used because too few are fit (panicThreshold). */
   readonly panic: boolean;
+  /** Nodes that are fit and have weight; those that only panic makes usable are not among them. */
   readonly fit: number;
   readonly total: number;
 }

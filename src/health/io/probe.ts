@@ -1,0 +1,238 @@
+/**
+ * One probe of one node, over a connection of its own, so that a listener that is gone is seen at once.
+ *
+ *   tcp          succeeds when the connection is open
+ *   http, https  succeeds when an answer has come whole, with an expected status, and the expected text in the first
+ *                64 KiB of its body (what comes after them is not waited for)
+ *
+ * The time-out covers everything from the name's resolution to the body's end. Never throws and never rejects: what
+ * went wrong is the result. A time-out is believed only after the loop has looked at its sockets once more, so that a
+ * process that stood still does not blame a node whose answer waits in the kernel.
+ * Certificates are verified against Node's store (NODE_EXTRA_CA_CERTS adds to it), for the name in `host`.
+ */
+import net from 'node:net';
+import { Client, type Dispatcher } from 'undici';
+import type { Millis } from '../../base/ids.ts';
+import { type HealthAnswer, plainAnswer, readAnswer } from '../answer.ts';
+import type { ProbeResult } from '../machine.ts';
+import type { HealthPolicy, ProbeAddress } from '../policy.ts';
+import { inWords } from '../why.ts';
+
+export interface ProbeTarget {
+  readonly address: ProbeAddress;
+  readonly policy: HealthPolicy;
+}
+
+export interface ProbeOptions {
+  /** Monotonic. */
+  readonly now: () => Millis;
+  /** Ends the probe early, as failed. */
+  readonly signal?: AbortSignal;
+}
+
+/** Bytes of a body that are looked at. */
+const maxBody = 64 * 1024;
+const maxDetail = 200;
+
+export function probe(target: ProbeTarget, options: ProbeOptions): Promise<ProbeResult> {
+  return new Promise((resolve) => {
+    const attempt = new Attempt(target, options, resolve);
+    try {
+      if (target.policy.kind === 'tcp') probeTcp(attempt);
+      else probeHttp(attempt);
+    } catch (error) {
+      attempt.fail(error);
+    }
+  });
+}
+
+/** Ends once, whatever comes first: an answer, an error, the time-out, the caller. */
+class Attempt {
+  readonly target: ProbeTarget;
+  readonly #resolve: (result: ProbeResult) => void;
+  readonly #options: ProbeOptions;
+  readonly #startedAt: Millis;
+  readonly #timer: NodeJS.Timeout;
+  #cleanUp: (() => void) | null = null;
+  #done = false;
+
+  constructor(target: ProbeTarget, options: ProbeOptions, resolve: (result: ProbeResult) => void) {
+    this.target = target;
+    this.#options = options;
+    this.#resolve = resolve;
+    this.#startedAt = options.now();
+    const { timeout } = target.policy;
+    this.#timer = setTimeout(() => {
+      setImmediate(() => this.end({ ok: false, detail: `timed out after ${inWords(timeout)}` }));
+    }, timeout);
+    options.signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  readonly #abort = (): void => this.end({ ok: false, detail: 'given up' });
+
+  get done(): boolean {
+    return this.#done;
+  }
+
+  /** Milliseconds so far, in words. */
+  get took(): string {
+    return inWords(Math.max(1, this.#options.now() - this.#startedAt));
+  }
+
+  /** What frees the connection, called once at the end. */
+  onEnd(cleanUp: () => void): void {
+    this.#cleanUp = cleanUp;
+  }
+
+  end(result: Pick<ProbeResult, 'ok' | 'detail'> & Partial<ProbeResult>): void {
+    if (this.#done) return;
+    this.#done = true;
+    clearTimeout(this.#timer);
+    this.#options.signal?.removeEventListener('abort', this.#abort);
+    this.#cleanUp?.();
+    const durationMs = this.#options.now() - this.#startedAt;
+    this.#resolve({ refused: false, answer: plainAnswer, ...result, detail: printable(result.detail), durationMs });
+  }
+
+  fail(error: unknown): void {
+    this.end({ ok: false, detail: errorDetail(error), refused: isRefused(error) });
+  }
+}
+
+function probeTcp(attempt: Attempt): void {
+  const { address, policy } = attempt.target;
+  const socket = net.connect(
+    address.kind === 'unix' ? { path: address.path } : { host: address.host, port: policy.port ?? address.port },
+  );
+  attempt.onEnd(() => socket.destroy());
+  socket.on('connect', () => attempt.end({ ok: true, detail: `connected in ${attempt.took}` }));
+  socket.on('error', (error) => attempt.fail(error));
+  socket.on('close', () => attempt.end({ ok: false, detail: 'the connection was closed' }));
+}
+
+function probeHttp(attempt: Attempt): void {
+  const { address, policy } = attempt.target;
+  const authority = authorityOf(address, policy);
+  const host = policy.host ?? authority;
+  const client = new Client(`${policy.kind}://${authority}`, {
+    allowH2: false,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: {
+      timeout: 0,
+      ...(address.kind === 'unix' ? { socketPath: address.path } : {}),
+      ...(policy.kind === 'https' ? serverName(host) : {}),
+    },
+  });
+  attempt.onEnd(() => void client.destroy().catch(ignore));
+  client.dispatch(
+    {
+      path: policy.path,
+      method: policy.method,
+      headers: { host, 'user-agent': 'evenkeel-health', accept: '*/*', 'accept-encoding': 'identity' },
+      reset: true,
+    },
+    new AnswerReader(attempt),
+  );
+}
+
+/** Destroying a client ends its requests with an error that nobody waits for any more. */
+function ignore(): void {}
+
+class AnswerReader implements Dispatcher.DispatchHandler {
+  readonly #attempt: Attempt;
+  readonly #chunks: Buffer[] = [];
+  #bytes = 0;
+  #status = 0;
+  #contentType = '';
+
+  constructor(attempt: Attempt) {
+    this.#attempt = attempt;
+  }
+
+  onRequestStart(): void {}
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    fields: Readonly<Record<string, string | string[] | undefined>>,
+  ): void {
+    if (status < 200) return;
+    this.#status = status;
+    const type = fields['content-type'];
+    this.#contentType = (Array.isArray(type) ? type[0] : type) ?? '';
+    if (!isExpected(status, this.#attempt.target.policy)) this.#judge();
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#attempt.done) return;
+    this.#chunks.push(Buffer.from(chunk.subarray(0, maxBody - this.#bytes)));
+    this.#bytes += chunk.length;
+    if (this.#bytes >= maxBody) this.#judge();
+  }
+
+  onResponseEnd(): void {
+    this.#judge();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#attempt.fail(error);
+  }
+
+  #judge(): void {
+    this.#attempt.end(this.#result());
+  }
+
+  #result(): { ok: boolean; detail: string; answer?: HealthAnswer } {
+    const { policy } = this.#attempt.target;
+    const what = `${this.#status} in ${this.#attempt.took}`;
+    if (!isExpected(this.#status, policy)) return { ok: false, detail: `unexpected status ${what}` };
+    const body = Buffer.concat(this.#chunks);
+    if (policy.body !== null && !body.includes(policy.body, 0, 'utf8')) {
+      return { ok: false, detail: `${what}, but the body does not contain ${JSON.stringify(policy.body)}` };
+    }
+    const answer = this.#bytes > maxBody ? plainAnswer : readAnswer(this.#contentType, body.toString('utf8'));
+    if (answer.says === 'down') return { ok: false, detail: `${what}, but the node says that it is down`, answer };
+    return { ok: true, detail: what, answer };
+  }
+}
+
+function isExpected(status: number, policy: HealthPolicy): boolean {
+  return policy.status.some(([from, to]) => status >= from && status <= to);
+}
+
+/** host:port as a URL has it; a unix socket is `localhost`. */
+function authorityOf(address: ProbeAddress, policy: HealthPolicy): string {
+  if (address.kind === 'unix') return 'localhost';
+  const host = net.isIPv6(address.host) ? `[${address.host}]` : address.host;
+  return `${host}:${policy.port ?? address.port}`;
+}
+
+/** TLS server name and the name that the certificate must carry; an address is checked as such. */
+function serverName(host: string): { servername?: string } {
+  const name = host.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+  return net.isIP(name) === 0 ? { servername: name } : {};
+}
+
+/** A name with several addresses fails with all their errors; the first one tells enough. */
+function errorDetail(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return errorDetail(error.errors[0]);
+  if (!(error instanceof Error)) return String(error);
+  if (codeOf(error) === 'UND_ERR_SOCKET') return 'the connection was closed before the answer was whole';
+  return error.message || codeOf(error) || error.name;
+}
+
+function isRefused(error: unknown): boolean {
+  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.every(isRefused);
+  const code = codeOf(error);
+  return code === 'ECONNREFUSED' || (code === 'ENOENT' && error instanceof Error && error.message.includes('connect'));
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+/** Messages may quote what the node sent (a certificate's names): one line, of bounded length. */
+function printable(text: string): string {
+  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, ' ').slice(0, maxDetail);
+}
