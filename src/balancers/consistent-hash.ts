@@ -109,6 +109,8 @@ export class ConsistentHash implements Balancer {
         }
         at = at + 1 === count ? 0 : at + 1;
       }
+      // The first look went all the way round: every node is passed over.
+      if (best < 0) return -1;
     }
     return best;
   }

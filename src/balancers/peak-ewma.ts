@@ -59,7 +59,7 @@ export class PeakEwma implements Balancer {
     const slot = this.#group.slots[node]!;
     const { ewma, stamp } = this.#memory;
     const before = ewma[slot]!;
-    const answer = responseMs > leastMs ? responseMs : leastMs;
+    const answer = Math.max(responseMs || 0, leastMs);
     const sample = failed ? Math.max(answer, before, failedMs) : answer;
     if (sample >= before) {
       ewma[slot] = sample;

@@ -114,12 +114,11 @@ export class WeightedMany implements Balancer {
       const wait = this.#stride[node]! > 0 ? this.#wait[node]! : this.#random.next();
       this.#node[i] = node;
       this.#due[i] = wait * stride;
-      this.#wait[node] = -1;
     }
     for (let node = 0; node < size; node++) {
       const weight = weights[node]!;
       this.#stride[node] = weight > 0 ? 1 / weight : 0;
-      if (weight === 0) this.#delay[node] = 0;
+      this.#delay[node] = Math.min(this.#delay[node]!, this.#stride[node]!);
     }
     for (let i = (liveCount - 2) >> 2; i >= 0; i--) this.#siftDown(i, this.#due[i]!, this.#node[i]!);
   }
