@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+import { histogramSamples, nodeBounds, poolBounds } from '../../src/observe/merge.ts';
+import { families, nodeStateOf } from '../../src/observe/metrics.ts';
+import { bucketCount, bucketOf } from '../../src/scoreboard/histogram.ts';
+import { node, source } from './fixture.ts';
+
+describe('metrics', () => {
+  it('have unlike names with the prefix, a help, and the suffix that their type asks for', () => {
+    const names = families.map((family) => family.name);
+    expect(new Set(names).size).toBe(names.length);
+    for (const { name, type, help } of families) {
+      expect(name).toMatch(/^evenkeel_[a-z_]+$/);
+      expect(help).toMatch(/\.$/);
+      expect(name.endsWith('_total'), name).toBe(type === 'counter');
+    }
+  });
+
+  it('have labels that are bounded by the config, never a path, an address or a host', () => {
+    const from = source();
+    const known = new Set([
+      'version',
+      'result',
+      'reason',
+      'thread',
+      'listener',
+      'route',
+      'pool',
+      'node',
+      'code',
+      'kind',
+      'state',
+      'le',
+    ]);
+    for (const family of families) {
+      for (const sample of family.samples({ state: from.view, board: from.scoreboard })) {
+        for (const label of Object.keys(sample.labels)) expect(known, family.name).toContain(label);
+      }
+    }
+  });
+
+  it('tell one state per node: the wish first, then ejection, then the verdict', () => {
+    expect(nodeStateOf(node('p', 'a', 0))).toBe('healthy');
+    expect(nodeStateOf(node('p', 'a', 0, { verdict: 'unknown' }))).toBe('unknown');
+    expect(nodeStateOf(node('p', 'a', 0, { ejectedUntil: 5, fitness: 'unfit' }))).toBe('ejected');
+    expect(nodeStateOf(node('p', 'a', 0, { ejectedUntil: 5, fitness: 'unfit', wish: 'maint' }))).toBe('maint');
+  });
+});
+
+describe('a histogram', () => {
+  it.each([poolBounds, nodeBounds])('counts every answer once, below a bound that is exact', (...bounds) => {
+    const counts = new Float64Array(bucketCount);
+    const times = [1, 511, 512, 1023, 1024, 40_000, 999_999, 16_777_215, 16_777_216, 80_000_000];
+    for (const us of times) counts[bucketOf(us)]!++;
+    const samples = histogramSamples('h', { labels: {}, counts, bounds });
+    for (const { labels, value, metricName } of samples) {
+      if (metricName !== 'h_bucket') continue;
+      const le = labels['le'] === '+Inf' ? Number.POSITIVE_INFINITY : Number(labels['le']) * 1e6;
+      expect(value, `le ${labels['le']}`).toBe(times.filter((us) => us < le).length);
+    }
+    expect(samples.find((one) => one.metricName === 'h_count')?.value).toBe(times.length);
+  });
+
+  it('estimates the sum to the width of a bucket', () => {
+    const counts = new Float64Array(bucketCount);
+    counts[bucketOf(10_000)] = 1000;
+    const sum = histogramSamples('h', { labels: {}, counts, bounds: poolBounds }).find(
+      (one) => one.metricName === 'h_sum',
+    );
+    expect(sum?.value).toBeGreaterThan(8);
+    expect(sum?.value).toBeLessThan(12.5);
+  });
+});
