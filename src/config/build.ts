@@ -1,0 +1,138 @@
+/** Draft -> Config: short forms made long, defaults that depend on other values filled in. Nothing is refused here. */
+import { nodeId } from '../base/ids.ts';
+import type { Draft, NodeDraft, PoolRest, RouteDraft } from './draft.ts';
+import type {
+  Config,
+  FieldEdits,
+  HealthConfig,
+  ListenConfig,
+  NodeConfig,
+  PassiveConfig,
+  PoolConfig,
+  RouteAction,
+  RouteConfig,
+} from './model.ts';
+
+type Complete = { readonly [K in keyof Draft]: NonNullable<Draft[K]> };
+
+/** null if a section did not pass. */
+export function buildConfig(draft: Draft): Config | null {
+  const pools = draft.pools.map(({ name, rest, nodes }) => {
+    const whole = nodes.filter((node) => node !== null);
+    return rest === null || whole.length < nodes.length ? null : buildPool(name, rest, whole);
+  });
+  const routes = (draft.routes ?? []).map((route, index) => (route === null ? null : buildRoute(route, index)));
+  const sections = Object.entries(draft).every(([key, value]) => value !== null || key === 'routes');
+  if (!sections || pools.includes(null) || routes.includes(null)) return null;
+  const complete = draft as Complete;
+  return {
+    listen: complete.listen.map(buildListen),
+    workers: complete.workers,
+    pools: pools as PoolConfig[],
+    routes: draft.routes === undefined ? [everythingTo(draft.pools[0]?.name ?? '')] : (routes as RouteConfig[]),
+    timeouts: complete.timeouts,
+    limits: complete.limits,
+    trustedProxies: complete.trustedProxies,
+    fields: complete.fields,
+    admin: { address: complete.admin.address.address, token: complete.admin.token },
+    log: complete.log,
+    shutdown: complete.shutdown,
+  };
+}
+
+function buildListen({ address, tls }: NonNullable<Draft['listen']>[number]): ListenConfig {
+  return { name: address.name, address: address.address, tls: tls ?? null };
+}
+
+export function buildNode({ place, id, weight, backup, wish }: NodeDraft): NodeConfig {
+  return { id: nodeId(id ?? place.id), url: place.url, address: place.address, weight, backup, wish };
+}
+
+function buildPool(name: string, rest: PoolRest, nodes: readonly NodeDraft[]): PoolConfig {
+  return {
+    name,
+    balance: { algorithm: rest.balance.algorithm, key: rest.balance.key ?? { from: 'address' } },
+    nodes: nodes.map(buildNode),
+    health: buildHealth(rest.health),
+    passive: buildPassive(rest.passive),
+    slowStart: typeof rest.slowStart === 'object' ? rest.slowStart : null,
+    panicThreshold: rest.panicThreshold,
+    retry: rest.retry,
+    upstream: rest.upstream,
+    limits: rest.limits,
+  };
+}
+
+const tcpChecks = { kind: 'tcp', interval: 2000, timeout: 1000, fall: 3, rise: 2, jitter: 0.1 } as const;
+
+function buildHealth(given: PoolRest['health']): HealthConfig | null {
+  if (given === 'off' || given === false) return null;
+  const health: Exclude<typeof given, undefined> = given ?? tcpChecks;
+  return {
+    kind: health.kind,
+    path: health.path ?? '/',
+    method: health.method ?? 'GET',
+    host: health.host ?? null,
+    port: health.port ?? null,
+    interval: health.interval,
+    fastInterval: health.fastInterval ?? Math.min(500, health.interval),
+    downInterval: health.downInterval ?? Math.max(5000, health.interval),
+    timeout: health.timeout,
+    fall: health.fall,
+    rise: health.rise,
+    jitter: health.jitter,
+    status: health.status ?? [[200, 399]],
+    body: health.body ?? null,
+  };
+}
+
+const noEjection: PassiveConfig = { consecutiveErrors: 0, ejectBase: 30_000, ejectMax: 300_000, maxEjected: 0.5 };
+
+function buildPassive(given: PoolRest['passive']): PassiveConfig {
+  return typeof given === 'object' ? given : noEjection;
+}
+
+export const routeName = (route: RouteDraft, index: number): string => route.name ?? `route-${index + 1}`;
+
+function buildRoute(route: RouteDraft, index: number): RouteConfig {
+  const path = route.path === undefined ? null : ({ kind: 'prefix', value: route.path } as const);
+  return {
+    name: routeName(route, index),
+    listen: route.listen ?? [],
+    host: route.host ?? null,
+    path: route.exact === undefined ? path : { kind: 'exact', value: route.exact },
+    methods: route.method ?? [],
+    headers: Object.entries(route.headers).map(([name, value]) => ({ name: name.toLowerCase(), value })),
+    action: buildAction(route),
+    requestFields: buildEdits(route.request),
+    responseFields: buildEdits(route.response),
+    abortOnFin: route.abortOnFin,
+  };
+}
+
+function buildAction(route: RouteDraft): RouteAction {
+  if (route.redirect !== undefined) return { kind: 'redirect', ...route.redirect };
+  const replacement = route.stripPrefix ? '/' : route.replacePrefix;
+  const rewrite = replacement === undefined ? null : { prefix: route.path ?? '/', replacement };
+  return { kind: 'pool', pool: route.pool ?? '', rewrite };
+}
+
+function buildEdits(edits: RouteDraft['request']): FieldEdits {
+  return { set: Object.entries(edits.set).map(([name, value]) => ({ name, value })), remove: edits.remove };
+}
+
+function everythingTo(pool: string): RouteConfig {
+  const none: FieldEdits = { set: [], remove: [] };
+  return {
+    name: 'route-1',
+    listen: [],
+    host: null,
+    path: null,
+    methods: [],
+    headers: [],
+    action: { kind: 'pool', pool, rewrite: null },
+    requestFields: none,
+    responseFields: none,
+    abortOnFin: false,
+  };
+}

@@ -1,0 +1,182 @@
+/**
+ * Routes: what they name exists, what they hold fits together, and no request is stolen by an earlier one.
+ *
+ * A route is dead when an earlier one matches all that it matches. Comparing all pairs would take minutes for 16 384
+ * routes; instead each route asks a map for the few matchers that would cover it: its own values or none per field,
+ * the wildcards above its host, the prefixes above its path. Routes with several methods or listeners are covered only
+ * by the same set or by none, so a union of two earlier routes goes unnoticed: this is a warning, not a proof.
+ */
+import { routeName } from './build.ts';
+import type { Draft, RouteDraft } from './draft.ts';
+import { clip } from './issues.ts';
+import { guess, keyPlaceOf, type Ledger, placeOf } from './ledger.ts';
+import { at, type Path } from './tree.ts';
+
+export function checkRoutes(draft: Draft, ledger: Ledger): void {
+  const { routes } = draft;
+  const poolNames = draft.pools.map((pool) => pool.name);
+  if (routes === undefined) {
+    if (poolNames.length > 1) {
+      const place = keyPlaceOf(ledger, ['pools', poolNames[1]!]);
+      ledger.problems.error(
+        place,
+        `there are ${poolNames.length} pools and no routes`,
+        'say under routes what goes to which pool',
+      );
+    }
+    return;
+  }
+  const names = new Map<string, number>();
+  for (const [index, route] of routes.entries()) {
+    checkPoolName(['routes', index, 'pool'], poolNames, ledger);
+    if (!route) continue;
+    checkName(route, { index, names, ledger });
+    checkTarget(route, { path: ['routes', index], ledger });
+    checkListen(route, { index, draft, ledger });
+  }
+  checkCovered(routes, ledger);
+  checkUnused(draft, poolNames, ledger);
+}
+
+function checkName(
+  route: RouteDraft,
+  { index, names, ledger }: { index: number; names: Map<string, number>; ledger: Ledger },
+): void {
+  const name = routeName(route, index);
+  const first = names.get(name);
+  if (first === undefined) names.set(name, index);
+  else {
+    const place = placeOf(ledger, route.name === undefined ? ['routes', index] : ['routes', index, 'name']);
+    ledger.problems.error(place, `two routes are named ${name}`, `the first is route ${first + 1}`);
+  }
+}
+
+/** By what is written, so that a fault elsewhere in the route does not hide this one. */
+function checkPoolName(path: Path, poolNames: readonly string[], ledger: Ledger): void {
+  const here = at(ledger.tree, path);
+  if (here?.kind !== 'scalar' || here.value === null) return;
+  const name = String(here.written ?? here.value);
+  if (!poolNames.includes(name)) {
+    ledger.problems.error(placeOf(ledger, path), `there is no pool ${clip(name)}`, guess(name, poolNames));
+  }
+}
+
+interface TargetContext {
+  readonly path: Path;
+  readonly ledger: Ledger;
+}
+
+function checkTarget(route: RouteDraft, { path, ledger }: TargetContext): void {
+  const { problems } = ledger;
+  const key = (name: string) => keyPlaceOf(ledger, [...path, name]);
+  if (route.exact !== undefined && route.path !== undefined)
+    problems.error(key('exact'), 'a route has path or exact, not both');
+  if (route.pool !== undefined && route.redirect !== undefined) {
+    problems.error(key('redirect'), 'a route has a pool or a redirect, not both', 'make two routes of it');
+  }
+  if (route.pool === undefined && route.redirect === undefined) {
+    problems.error(placeOf(ledger, path), 'the route leads nowhere', 'give it a pool or a redirect');
+  }
+  checkRewrite(route, key, ledger);
+  if (route.redirect === undefined) return;
+  for (const name of ['request', 'abortOnFin'] as const) {
+    if (at(ledger.tree, [...path, name])) problems.error(key(name), `${name} has no effect on a redirect`, 'remove it');
+  }
+}
+
+function checkRewrite(
+  route: RouteDraft,
+  key: (name: string) => ReturnType<typeof keyPlaceOf>,
+  { problems }: Ledger,
+): void {
+  const both = route.stripPrefix && route.replacePrefix !== undefined;
+  if (both) problems.error(key('replacePrefix'), 'a route has stripPrefix or replacePrefix, not both');
+  const name = route.stripPrefix ? 'stripPrefix' : route.replacePrefix !== undefined ? 'replacePrefix' : null;
+  if (name === null) return;
+  if (route.redirect !== undefined)
+    problems.error(key(name), `${name} has no effect on a redirect`, 'write the path into redirect');
+  else if (route.path === undefined) {
+    problems.error(key(name), `${name} needs a path, which is the prefix that it means`, 'add path: /prefix');
+  }
+}
+
+function checkListen(
+  route: RouteDraft,
+  { index, draft, ledger }: { index: number; draft: Draft; ledger: Ledger },
+): void {
+  if (!draft.listen) return;
+  const known = draft.listen.map((one) => one.address.name);
+  const path: Path = ['routes', index, 'listen'];
+  const isList = at(ledger.tree, path)?.kind === 'list';
+  for (const [at, name] of (route.listen ?? []).entries()) {
+    if (known.includes(name)) continue;
+    ledger.problems.error(
+      placeOf(ledger, isList ? [...path, at] : path),
+      `there is no listener ${name}`,
+      guess(name, known),
+    );
+  }
+}
+
+/** A pool that no route leads to is probed for nothing. */
+function checkUnused(draft: Draft, poolNames: readonly string[], ledger: Ledger): void {
+  if (!draft.routes || draft.routes.includes(null)) return;
+  const used = new Set(draft.routes.map((route) => route?.pool));
+  for (const name of poolNames) {
+    if (!used.has(name)) ledger.problems.warning(keyPlaceOf(ledger, ['pools', name]), `no route leads to pool ${name}`);
+  }
+}
+
+function checkCovered(routes: readonly (RouteDraft | null)[], ledger: Ledger): void {
+  const seen = new Map<string, number>();
+  for (const [index, route] of routes.entries()) {
+    if (!route) continue;
+    const keys = matchers(route);
+    const earlier = keys.reduce<number | undefined>((found, one) => found ?? seen.get(one), undefined);
+    if (earlier !== undefined) {
+      ledger.problems.warning(
+        placeOf(ledger, ['routes', index]),
+        `no request reaches this route: route ${earlier + 1} matches all of them before`,
+        'put the more special route first',
+      );
+    } else seen.set(keys[0]!, index);
+  }
+}
+
+/** Keys of all matchers that cover this route; its own is the first. */
+function matchers(route: RouteDraft): string[] {
+  const listen = [...(route.listen ?? [])].sort().join(' ');
+  const methods = [...(route.method ?? [])].sort().join(' ');
+  const headers = JSON.stringify(
+    Object.entries(route.headers)
+      .map(([name, value]) => [name.toLowerCase(), value])
+      .sort(),
+  );
+  const keys: string[] = [];
+  for (const l of unique(listen, '')) {
+    for (const h of hostsAbove(route.host)) {
+      for (const p of pathsAbove(route)) {
+        for (const m of unique(methods, ''))
+          for (const f of unique(headers, '[]')) keys.push(JSON.stringify([l, h, p, m, f]));
+      }
+    }
+  }
+  return keys;
+}
+
+const unique = (own: string, none: string): string[] => (own === none ? [own] : [own, none]);
+
+function hostsAbove(host: string | undefined): string[] {
+  if (host === undefined) return [''];
+  const labels = host.replace(/^\*\./, '').split('.');
+  const from = host.startsWith('*.') ? 0 : 1;
+  return [...new Set([host, ...labels.slice(from).map((_, i) => `*.${labels.slice(from + i).join('.')}`), ''])];
+}
+
+function pathsAbove(route: RouteDraft): string[] {
+  if (route.exact === undefined && (route.path === undefined || route.path === '/')) return [''];
+  const own = route.exact ?? route.path ?? '/';
+  const segments = own.replace(/\/$/, '').split('/').slice(0, 32);
+  const above = segments.map((_, i) => `prefix ${segments.slice(0, segments.length - i).join('/')}`).slice(0, -1);
+  return [...new Set([route.exact === undefined ? `prefix ${own}` : `exact ${own}`, ...above, ''])];
+}

@@ -1,0 +1,82 @@
+/**
+ * Problems are collected, never thrown: a file with ten faults gets ten messages at once.
+ *
+ * The line itself is part of a message, and a line may hold a secret. What follows a `token:` key is therefore starred
+ * before anything else sees it; with as many stars as characters, so that the caret still points at the right place.
+ */
+
+import type { Problem } from './model.ts';
+import { type Mark, type Path, pathText, type Source } from './tree.ts';
+
+/** More than anybody reads; a hostile file could have a million. */
+const maxProblems = 200;
+
+export class Problems {
+  readonly #source: Source;
+  readonly #list: Problem[] = [];
+  #errors = 0;
+  #left = 0;
+
+  constructor(source: Source) {
+    this.#source = source;
+  }
+
+  error(place: { readonly mark: Mark; readonly path?: Path }, message: string, hint: string | null = null): void {
+    this.#errors++;
+    this.#add({ place, message, hint, severity: 'error' });
+  }
+
+  warning(place: { readonly mark: Mark; readonly path?: Path }, message: string, hint: string | null = null): void {
+    this.#add({ place, message, hint, severity: 'warning' });
+  }
+
+  get failed(): boolean {
+    return this.#errors > 0;
+  }
+
+  /** In the order of the file. */
+  list(): readonly Problem[] {
+    const sorted = this.#list.toSorted((a, b) => a.line - b.line || a.column - b.column);
+    const last = sorted.at(-1);
+    if (this.#left > 0 && last) {
+      sorted.push({ ...last, path: '', message: `and ${this.#left} more problems like these`, hint: null });
+    }
+    return sorted;
+  }
+
+  #add(given: {
+    readonly place: { readonly mark: Mark; readonly path?: Path };
+    readonly message: string;
+    readonly hint: string | null;
+    readonly severity: Problem['severity'];
+  }): void {
+    // A warning must not take an error's place, or a file could be refused without a word why.
+    if (this.#list.length >= maxProblems && !(given.severity === 'error' && this.#errors === 1)) {
+      this.#left++;
+      return;
+    }
+    const { line, column } = given.place.mark;
+    this.#list.push({
+      file: this.#source.file,
+      line,
+      column,
+      path: pathText(given.place.path ?? []),
+      message: given.message,
+      hint: given.hint,
+      source: starSecrets(this.#source.lines[line - 1] ?? ''),
+      severity: given.severity,
+    });
+  }
+}
+
+/** `token: abc` becomes `token: ***`; a variable such as `${ADMIN_TOKEN}` tells nothing and stays. */
+export function starSecrets(line: string): string {
+  const key = /(^|[\s{,"'-])token["']?\s*(:\s*|=|\s)/.exec(line);
+  if (!key) return line;
+  const start = key.index + key[0].length;
+  const rest = line.slice(start);
+  if (/^["']?\$\{\w+(:\?[^}]*|:-)?\}/.test(rest)) return line;
+  const inFlow = line.slice(0, start).includes('{');
+  const end = inFlow ? (/^("[^"]*"|'[^']*'|[^,}\s]*)/.exec(rest)?.[0].length ?? rest.length) : rest.length;
+  return line.slice(0, start) + '*'.repeat(end) + rest.slice(end);
+}
