@@ -8,7 +8,8 @@
  */
 import { assert } from '../base/assert.ts';
 import type { FieldEdits } from '../config/model.ts';
-import { compileIndex, type ListenerSlots, type RouteIndex } from './match.ts';
+import type { ListenerSlots } from './candidates.ts';
+import { compileIndex, type RouteIndex } from './match.ts';
 import { runWhole } from './slice.ts';
 import type { NodeRow, PoolRow, PoolView, RequestFacts, RouteRow, RouteView, Settings, Snapshot } from './snapshot.ts';
 

@@ -8,8 +8,8 @@
  * against the last compile() that ran to its end, so an abandoned one costs nothing but its time.
  */
 import { assert, assertNever } from '../base/assert.ts';
+import type { ListenerSlots } from './candidates.ts';
 import { type CompiledSnapshot, compileSnapshot, type Tables } from './compile.ts';
-import type { ListenerSlots } from './match.ts';
 import type { NodeRow, PoolRow, RouteRow, Settings, Snapshot, SnapshotPiece } from './snapshot.ts';
 
 /** Tables under way. null = not sent: the previous one stays. */

@@ -7,7 +7,7 @@
  * Sources: RFC 3986 5.2.4 (dot segments), RFC 9110 7.2 (Host).
  */
 import type { PathRewrite } from '../config/model.ts';
-import { prefixBase } from './match.ts';
+import { prefixBase } from './path-tree.ts';
 
 const slash = 0x2f;
 

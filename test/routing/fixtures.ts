@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { hash32 } from '../../src/base/hash.ts';
 import { nodeId } from '../../src/base/ids.ts';
 import type { RouteAction } from '../../src/config/model.ts';
-import type { ListenerSlots } from '../../src/routing/match.ts';
+import type { ListenerSlots } from '../../src/routing/candidates.ts';
 import type { NodeRow, PoolRow, RequestFacts, RouteRow, Settings } from '../../src/routing/snapshot.ts';
 
 export const settings: Settings = {

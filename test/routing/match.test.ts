@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compileIndex, prefixBase } from '../../src/routing/match.ts';
+import { compileIndex } from '../../src/routing/match.ts';
+import { prefixBase } from '../../src/routing/path-tree.ts';
 import { runWhole } from '../../src/routing/slice.ts';
 import type { RouteRow } from '../../src/routing/snapshot.ts';
 import {
