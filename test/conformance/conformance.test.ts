@@ -1,0 +1,46 @@
+/**
+ * Every row of the tables beside this file, three ways: in one write, byte by byte, and split at each CRLF.
+ * Cases run side by side in lanes of their own in front of one evenkeel process.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Evenkeel } from '../helpers/evenkeel.ts';
+import { Scope } from '../helpers/scope.ts';
+import { type RequestCase, type ResponseCase, readTable } from './cases.ts';
+import { judgeRequest, judgeResponse, judgeThreeWays } from './judge.ts';
+import { type Lanes, openLanes } from './lanes.ts';
+
+const scope = new Scope();
+let lanes: Lanes;
+let ek: Evenkeel;
+
+beforeAll(async () => {
+  lanes = await openLanes(scope);
+  ek = lanes.evenkeel;
+});
+afterAll(() => scope.close());
+
+for (const table of ['request-framing.yaml', 'request-line.yaml', 'fields.yaml', 'forwarding.yaml']) {
+  describe.concurrent(table, () => {
+    for (const one of readTable<RequestCase>(table)) {
+      it(one.title, async () => {
+        expect(await lanes.with((lane) => judgeThreeWays((pieces) => judgeRequest(lane, one, pieces)))).toEqual([]);
+      });
+    }
+  });
+}
+
+describe.concurrent('responses.yaml', () => {
+  it.for(readTable<ResponseCase>('responses.yaml'))('$title', async (one) => {
+    expect(await lanes.with((lane) => judgeThreeWays((pieces) => judgeResponse(lane, one, pieces)))).toEqual([]);
+  });
+});
+
+describe('after all of it', () => {
+  it('the process runs, no exception was caught, nothing is in flight', async () => {
+    const stats = await ek.stats();
+    expect(ek.child.exited).toBeNull();
+    expect(stats.threads.map((thread) => thread.exceptions)).toEqual([0]);
+    expect(stats.threads.map((thread) => thread.restarts)).toEqual([0]);
+    expect(stats.pools.map((pool) => pool.active)).toEqual(stats.pools.map(() => 0));
+  });
+});

@@ -1,0 +1,189 @@
+/**
+ * A real evenkeel process in front of a test's nodes: config in a folder of its own, ports known beforehand, ready when
+ * /readyz says so, ended by its pid.
+ */
+import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import type { NodeStats, PoolStats, Stats } from '../../src/observe/stats-model.ts';
+import { Child, type Exit, residentBytes } from './child.ts';
+import { until, within } from './poll.ts';
+import { freePort } from './ports.ts';
+import type { Scope } from './scope.ts';
+
+export const mainFile = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+
+/** Top-level keys of a config file; `listen`, `admin`, `workers` and `log` have values for tests unless given. */
+export type Settings = Readonly<Record<string, unknown>>;
+/** Settings that name the listeners, by their addresses (`127.0.0.1:12345`). */
+export type SettingsFor = Settings | ((addresses: readonly string[]) => Settings);
+
+export interface StartOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Further ports to listen on. */
+  readonly listeners?: number;
+}
+
+export class Evenkeel {
+  readonly port: number;
+  /** All ports that it listens on, the first one being `port`. */
+  readonly ports: readonly number[];
+  readonly adminPort: number;
+  readonly folder: string;
+  readonly file: string;
+  readonly child: Child;
+
+  constructor(
+    child: Child,
+    place: { readonly ports: readonly number[]; readonly adminPort: number; readonly folder: string },
+  ) {
+    this.child = child;
+    this.ports = place.ports;
+    this.port = place.ports[0]!;
+    this.adminPort = place.adminPort;
+    this.folder = place.folder;
+    this.file = join(place.folder, 'config.yaml');
+  }
+
+  get exit(): Promise<Exit> {
+    return this.child.exit;
+  }
+
+  /** A request to the admin listener. */
+  admin(path: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(`http://127.0.0.1:${this.adminPort}${path}`, init);
+  }
+
+  async stats(): Promise<Stats> {
+    const response = await this.admin('/stats');
+    if (response.status !== 200) throw new Error(`/stats answered ${response.status}: ${await response.text()}`);
+    return (await response.json()) as Stats;
+  }
+
+  async pool(name = 'app'): Promise<PoolStats> {
+    const pool = (await this.stats()).pools.find((one) => one.name === name);
+    if (pool === undefined) throw new Error(`/stats has no pool ${name}`);
+    return pool;
+  }
+
+  async node(id: string, pool = 'app'): Promise<NodeStats> {
+    const node = (await this.pool(pool)).nodes.find((one) => one.id === id);
+    if (node === undefined) throw new Error(`/stats has no node ${id} in pool ${pool}`);
+    return node;
+  }
+
+  /** Waits until so many nodes of a pool take traffic. */
+  async fit(count: number, pool = 'app'): Promise<void> {
+    await until(`${count} fit nodes in pool ${pool}`, async () => (await this.pool(pool)).fit === count);
+  }
+
+  /** Puts another config in the file's place, as editors do; does not wait for it to be taken. */
+  async write(settings: SettingsFor): Promise<void> {
+    await writeConfig(this.file, this.complete(settings));
+  }
+
+  /** Writes a config and waits until new requests are routed by it. */
+  async reload(settings: SettingsFor): Promise<void> {
+    const before = (await this.stats()).config.version;
+    await this.write(settings);
+    await until('the new config in force', async () => {
+      const { config, threads } = await this.stats();
+      return config.version > before && threads.every((thread) => thread.configVersion >= config.version);
+    });
+  }
+
+  complete(settings: SettingsFor): Settings {
+    return withDefaults(settings, this.ports, this.adminPort);
+  }
+
+  /** Lines of the access log (`log: { access: json }`) that have come so far. */
+  accessLines(): Record<string, unknown>[] {
+    return this.child.stdout.flatMap((line) => {
+      const value = parsed(line);
+      return value !== null && 'status' in value && 'method' in value ? [value] : [];
+    });
+  }
+
+  residentBytes(): number {
+    return residentBytes(this.child.pid);
+  }
+
+  stop(): Promise<void> {
+    return this.child.stop();
+  }
+}
+
+export async function startEvenkeel(
+  scope: Scope,
+  settings: SettingsFor,
+  options: StartOptions = {},
+): Promise<Evenkeel> {
+  const ek = await launchEvenkeel(scope, settings, options);
+  const ended = ek.exit.then((exit) => {
+    throw new Error(`evenkeel ended with ${exit.code ?? exit.signal} before it was ready:\n${ek.child.output()}`);
+  });
+  const ready = until('evenkeel ready', async () => (await ek.admin('/readyz')).status === 200, { withinMs: 20_000 });
+  try {
+    await Promise.race([ready, ended]);
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n${ek.child.output()}`);
+  }
+  ended.catch(() => {});
+  return ek;
+}
+
+/** Starts the process and waits for nothing. */
+export async function launchEvenkeel(
+  scope: Scope,
+  settings: SettingsFor,
+  options: StartOptions = {},
+): Promise<Evenkeel> {
+  const folder = await scope.folder();
+  const adminPort = await freePort();
+  const ports: number[] = [];
+  for (let i = 0; i < 1 + (options.listeners ?? 0); i++) ports.push(await freePort());
+  const file = join(folder, 'config.yaml');
+  await writeConfig(file, withDefaults(settings, ports, adminPort));
+  const child = new Child(mainFile, { args: ['run', '-c', file], ...(options.env ? { env: options.env } : {}) });
+  return scope.own(new Evenkeel(child, { ports, adminPort, folder }));
+}
+
+/** Runs another command of the CLI to its end. */
+export async function runCli(
+  ...args: readonly string[]
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = new Child(mainFile, { args });
+  try {
+    const exit = await within(`evenkeel ${args.join(' ')}`, child.exit, 20_000);
+    return { code: exit.code, stdout: child.stdout.join('\n'), stderr: child.stderr.join('\n') };
+  } finally {
+    await child.stop();
+  }
+}
+
+function withDefaults(settings: SettingsFor, ports: readonly number[], adminPort: number): Settings {
+  const addresses = ports.map((port) => `127.0.0.1:${port}`);
+  return {
+    listen: addresses.length === 1 ? addresses[0] : addresses.map((address) => ({ address })),
+    workers: 1,
+    admin: `127.0.0.1:${adminPort}`,
+    log: { level: 'info', access: 'off' },
+    ...(typeof settings === 'function' ? settings(addresses) : settings),
+  };
+}
+
+/** A whole file at once: written beside and moved over it. */
+async function writeConfig(file: string, settings: Settings): Promise<void> {
+  await writeFile(`${file}.new`, stringify(settings));
+  await rename(`${file}.new`, file);
+}
+
+function parsed(line: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}
