@@ -1,0 +1,53 @@
+/**
+ * Answers of the admin API: JSON, and errors as RFC 9457 problem+json. Errors name what was asked and what to do, and hold no
+ * secret.
+ */
+import type { Problem as ConfigProblem } from '../config/model.ts';
+
+export type Extra = Readonly<Record<string, unknown>>;
+
+export interface ProblemAnswer {
+  readonly status: number;
+  readonly title: string;
+  readonly detail: string;
+  /** Members of its own: `known`, `problems`. */
+  readonly extra?: Extra;
+}
+
+export const fixedFields = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+
+export const json = (value: unknown, status = 200): Response =>
+  new Response(`${JSON.stringify(value)}\n`, {
+    status,
+    headers: { ...fixedFields, 'content-type': 'application/json' },
+  });
+
+/** What a caller sent, quoted and cut short. */
+export const shortened = (text: string): string =>
+  JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}...` : text);
+
+export function problemResponse({ status, title, detail, extra = {} }: ProblemAnswer): Response {
+  const headers: Record<string, string> = { ...fixedFields, 'content-type': 'application/problem+json' };
+  if (status === 401) headers['www-authenticate'] = 'Bearer realm="evenkeel"';
+  if (status === 405 && typeof extra['allow'] === 'string') headers['allow'] = extra['allow'];
+  return new Response(`${JSON.stringify({ type: 'about:blank', status, title, detail, ...extra })}\n`, {
+    status,
+    headers,
+  });
+}
+
+/** A config problem without its source line, which may hold a secret. */
+export function withoutSource(problem: ConfigProblem): Omit<ConfigProblem, 'source'> {
+  const { source: _, ...rest } = problem;
+  return rest;
+}
+
+const shownAtMost = 40;
+
+/** `known: "a", "b"`, cut short; for names that a caller may have meant. */
+export function oneOf(names: readonly string[]): string {
+  if (names.length === 0) return 'there are none';
+  const shown = names.slice(0, shownAtMost).map((name) => JSON.stringify(name));
+  const more = names.length - shown.length;
+  return `known: ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}

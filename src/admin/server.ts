@@ -1,0 +1,116 @@
+/**
+ * The admin API as a function from Request to Response; io/serve.ts gives it a socket. docs/ADMIN-API.md is its page.
+ *
+ *   request -> access.ts (may they?) -> route -> AdminActions -> JSON, or problem+json
+ *
+ * GET never changes anything. Each change is told to the audit log, those that were refused too. Whatever is thrown on
+ * the way becomes a 500 that says nothing of its cause to the caller; the cause goes to `onError`.
+ */
+import { type Context, Hono } from 'hono';
+import { changing, refusalOf } from './access.ts';
+import { auditRefusal, type ChangeOptions, findPool, param, reload, setWish } from './changes.ts';
+import { fixedFields, json, problemResponse, shortened } from './problem.ts';
+import { healthOf, readinessOf } from './readiness.ts';
+
+export interface AdminOptions extends ChangeOptions {
+  /** What was thrown while a request was answered: a bug of ours. */
+  readonly onError: (error: unknown, path: string) => void;
+}
+
+type Handler = (context: Context) => Response | Promise<Response>;
+type Method = 'GET' | 'POST' | 'PATCH';
+
+interface Endpoint {
+  readonly method: Method;
+  readonly path: string;
+  readonly what: string;
+  readonly handle: Handler;
+}
+
+export function createAdmin(options: AdminOptions): Hono {
+  const app = new Hono();
+  const list = endpoints(options);
+  const index = { name: 'evenkeel', endpoints: list.map(({ method, path, what }) => ({ method, path, what })) };
+  app.use('*', (context, next) => {
+    const { req } = context;
+    const refusal = refusalOf(
+      { method: req.method, path: req.path, header: (name) => req.header(name) },
+      options.actions.access(),
+    );
+    if (refusal === null) return next();
+    if (changing.has(req.method)) auditRefusal(options, context, refusal.title);
+    return Promise.resolve(problemResponse(refusal));
+  });
+  app.get('/', () => json(index));
+  for (const { method, path, handle } of list) app.on(method, path, handle);
+  for (const path of new Set(list.map((one) => one.path))) app.all(path, wrongMethod(list, path));
+  app.notFound(({ req }) =>
+    problemResponse({
+      status: 404,
+      title: 'Not found',
+      detail: `there is no ${shortened(req.path)}; GET / lists what there is`,
+    }),
+  );
+  app.onError((error, { req }) => {
+    options.onError(error, req.path);
+    return problemResponse({ status: 500, title: 'Internal error', detail: 'the log says more' });
+  });
+  return app;
+}
+
+function endpoints(options: AdminOptions): readonly Endpoint[] {
+  const { actions } = options;
+  const get = (path: string, what: string, handle: Handler): Endpoint => ({ method: 'GET', path, what, handle });
+  return [
+    get('/livez', 'the process runs', () => json({ status: 'live' })),
+    get('/readyz', 'ready for traffic, or why not', () => {
+      const readiness = readinessOf(actions.readiness());
+      return json(readiness, readiness.status === 'ready' ? 200 : 503);
+    }),
+    get('/health', 'readiness, with the state of the pools', () => {
+      const health = healthOf(actions.readiness(), actions.stats());
+      return json(health, health.status === 'not-ready' ? 503 : 200);
+    }),
+    get('/stats', 'everything that is counted, with states and reasons', () => json(actions.stats())),
+    get('/metrics', 'the same for Prometheus', () =>
+      actions.metrics
+        .render()
+        .then(
+          (text) => new Response(text, { headers: { ...fixedFields, 'content-type': actions.metrics.contentType } }),
+        ),
+    ),
+    get('/api/version', 'version of evenkeel and of the config in force', () => {
+      const { process: own, config } = actions.stats();
+      return json({ version: own.version, config: config.version, uptimeSeconds: own.uptimeSeconds });
+    }),
+    get('/api/config', 'the config in force, secrets left out', () => json(actions.redactedConfig())),
+    get('/api/pools', 'pools with their nodes', () => json({ pools: actions.stats().pools })),
+    get('/api/pools/:pool', 'one pool', (context) => {
+      const found = findPool(actions.stats().pools, param(context, 'pool'));
+      return 'status' in found ? problemResponse(found) : json(found.pool);
+    }),
+    {
+      method: 'PATCH',
+      path: '/api/pools/:pool/nodes/:node',
+      what: 'set what is wished of a node: {"wish": "ready" | "drain" | "maint"}',
+      handle: (context) => setWish(options, context),
+    },
+    {
+      method: 'POST',
+      path: '/api/reload',
+      what: 'read the config again',
+      handle: (context) => reload(options, context),
+    },
+  ];
+}
+
+function wrongMethod(list: readonly Endpoint[], path: string): Handler {
+  const allow = list.filter((one) => one.path === path).map((one) => one.method);
+  return ({ req }) =>
+    problemResponse({
+      status: 405,
+      title: 'Method not allowed',
+      detail: `${shortened(req.path)} takes ${allow.join(', ')}`,
+      extra: { allow: allow.join(', ') },
+    });
+}
