@@ -165,6 +165,20 @@ describe('the work is bounded', () => {
     expect(runWhole(compileIndex(rows, listenerSlots)).find(facts)).toBe(9999);
     expect(looks).toBeLessThanOrEqual(2);
   });
+  it.each([
+    ['in a wider host', { host: 'example.com' }, {}],
+    ['on a deeper path', {}, { path: prefix('/a') }],
+    ['in the same place', {}, {}],
+  ])('what comes after a route that matches is not looked at: %s', (_, first, later) => {
+    const rows = [route('first', first), route('later', { ...later, headers: [{ name: 'x-a', value: '1' }] })];
+    const facts = {
+      ...request({ path: '/a' }),
+      header: () => {
+        throw new Error('a field was looked at');
+      },
+    };
+    expect(runWhole(compileIndex(rows, listenerSlots)).find(facts)).toBe(0);
+  });
   it('paths and hosts of thousands of parts are answered', () => {
     const rows = [route('v1', { host: '*.example.com', path: prefix('/v1') })];
     expect(match(rows, { host: `${'a.'.repeat(8000)}example.com`, path: `/v1${'/'.repeat(8000)}` })).toBe('v1');

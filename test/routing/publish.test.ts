@@ -100,6 +100,11 @@ describe('publisher', () => {
     expect(messages.reduce((sum, message) => sum + rowsIn(message), 0)).toBe(rows);
     expect(plain(deliver(messages, new SnapshotReceiver()))).toEqual(plain(snapshotOf(1, whole)));
   });
+  it('a pool without nodes counts, too: a thousand of them are no single message', () => {
+    const pools = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`p${i}`, []]));
+    const messages = new Publisher().publish(tables({ pools }), 1);
+    expect(Math.max(...messages.map((message) => message.length))).toBeLessThanOrEqual(maxRowsPerMessage + 3);
+  });
   it('full() brings a new thread to where the others are', () => {
     const publisher = new Publisher();
     const old = new SnapshotReceiver();
