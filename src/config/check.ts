@@ -58,7 +58,7 @@ function checkAdmin({ admin }: Draft, ledger: Ledger): void {
     ledger.problems.error(
       placeOf(ledger, ['admin']),
       `the admin API would be open to everybody who reaches ${address.name}`,
-      'set admin.token, for example to ${ADMIN_TOKEN:?set a secret}, or use a loopback address such as 127.0.0.1:9090',
+      `set admin.token, for example to \${ADMIN_TOKEN:?set a secret}, or use a loopback address such as 127.0.0.1:9090`,
     );
   }
   if (token !== null && token.length < 16) {

@@ -55,7 +55,7 @@ export function expand(text: string, env: Env): Result<Expanded, ExpandError> {
       continue;
     }
     const end = text.indexOf('}', start);
-    if (end < 0) return err({ message: 'a variable is not closed', hint: 'write ${NAME}, or $${ for a plain ${' });
+    if (end < 0) return err({ message: 'a variable is not closed', hint: `write \${NAME}, or $\${ for a plain \${` });
     const value = lookUp(text.slice(start + 2, end), env);
     if (!value.ok) return value;
     variables.push(value.value.name);
@@ -71,7 +71,7 @@ function lookUp(body: string, env: Env): Result<{ readonly name: string; readonl
   if (!form || form[3]?.includes('${')) {
     return err({
       message: `\${${body.slice(0, 60)}} is not a variable`,
-      hint: 'write ${NAME}, ${NAME:-default} or ${NAME:?message}; variables inside a default are not read',
+      hint: `write \${NAME}, \${NAME:-default} or \${NAME:?message}; variables inside a default are not read`,
     });
   }
   const name = form[1]!;

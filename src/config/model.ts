@@ -237,7 +237,7 @@ export interface ShutdownConfig {
   readonly deadline: Millis;
 }
 
-/** A problem in a config file, ready to be printed. Line and column count from 1. */
+/** A problem in a config file, ready to be printed. Line and column count from 1; line 0 = the file as a whole. */
 export interface Problem {
   readonly file: string;
   readonly line: number;

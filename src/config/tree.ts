@@ -59,6 +59,8 @@ export interface Source {
   readonly file: string;
   /** Without their ends; line 1 is lines[0]. */
   readonly lines: readonly string[];
+  /** No file, but flags: then a line number would tell nothing. */
+  readonly isCommandLine?: true;
 }
 
 export function child(tree: Tree, step: string | number): Tree | null {

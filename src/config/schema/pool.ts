@@ -233,6 +233,6 @@ export const poolLimits = section({
 export const poolRest = { balance, health, passive, slowStart, panicThreshold, retry, upstream, limits: poolLimits };
 
 export const pool = section({
-  ...poolRest,
   nodes: z.array(node).min(1).describe('The app nodes. At most 16384 in all pools together.'),
+  ...poolRest,
 });

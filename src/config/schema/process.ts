@@ -123,6 +123,7 @@ const adminLong = section({
 export const admin = z
   .union([address.transform((value) => ({ address: value, token: null })), adminLong])
   .prefault({})
+  .meta({ 'x-default': '`127.0.0.1:9090`' })
   .describe('The admin listener: an address, or a map.');
 
 export const log = section({

@@ -1,0 +1,317 @@
+/**
+ * `config print`: every value in force, as YAML that would load to the same config, each with where it came from:
+ *
+ *   timeouts:
+ *     head: 10s                # default
+ *     body: 5s                 # config.yaml:14
+ *     keepAlive: 30s           # config.yaml:15, env KEEP_ALIVE
+ *
+ * Everything is printed in its long form. The printed path of a value is also the path under which it would stand in
+ * the file; where the file has a short form in place of a map, only the value that the short form means is from there.
+ * Secrets are left out, and so are fields whose names promise one. What has no value (no host, any method) is not shown.
+ */
+import { formatDuration, formatShare, formatSize } from '../base/units.ts';
+import { typed } from './expand.ts';
+import type { LoadedConfig } from './load.ts';
+import type { FieldEdits, HashKey, HealthConfig, ListenAddress, PoolConfig, RouteConfig } from './model.ts';
+import { at, type Path, type Tree } from './tree.ts';
+
+interface Leaf {
+  readonly kind: 'leaf';
+  readonly text: string;
+  /** A short form above it means this value. */
+  readonly short: boolean;
+}
+type Entries = readonly (readonly [key: string, value: Out] | null)[];
+type Out =
+  | Leaf
+  | { readonly kind: 'map'; readonly entries: Entries }
+  | { readonly kind: 'list'; readonly items: readonly Out[] };
+
+const redacted = '"<redacted>"';
+const secretName = /authorization|cookie|token|secret|password|api-?key|credential/i;
+
+export function renderConfig(loaded: LoadedConfig): string {
+  const lines: string[] = [];
+  write(whole(loaded), { loaded, path: [], indent: '', lines });
+  return `${lines.join('\n')}\n`;
+}
+
+function whole({ config, tree }: LoadedConfig): Out {
+  const { timeouts, limits, fields, admin, log, shutdown } = config;
+  return map([
+    [
+      'listen',
+      list(config.listen.map((one) => map([['address', short(one.name)], one.tls && ['tls', texts(one.tls)]]))),
+    ],
+    ['workers', leaf(String(config.workers))],
+    ['pools', map(config.pools.map((pool) => [pool.name, poolOut(pool)]))],
+    ['routes', list(config.routes.map((route, index) => routeOut(route, tree, index)))],
+    ['timeouts', map(Object.entries(timeouts).map(([key, value]) => [key, duration(value)]))],
+    [
+      'limits',
+      map([
+        ['maxHead', size(limits.maxHead)],
+        ['maxFields', leaf(limits.maxFields)],
+        ['maxField', size(limits.maxField)],
+        ['maxTarget', size(limits.maxTarget)],
+        ['maxBody', limits.maxBody === null ? leaf('unlimited') : size(limits.maxBody)],
+        ['maxConnections', leaf(limits.maxConnections)],
+      ]),
+    ],
+    ['trustedProxies', list(config.trustedProxies.map((block) => text(block)))],
+    [
+      'fields',
+      map([
+        ['forwarded', leaf(fields.forwarded)],
+        ['serverTiming', leaf(fields.serverTiming)],
+        ['via', fields.via === null ? leaf('off') : text(fields.via)],
+        ['underscore', leaf(fields.underscore)],
+        ['trailers', leaf(fields.trailers)],
+      ]),
+    ],
+    [
+      'admin',
+      map([
+        ['address', short(addressText(admin.address))],
+        ['token', admin.token === null ? leaf('null') : leaf(redacted)],
+      ]),
+    ],
+    [
+      'log',
+      map([
+        ['level', leaf(log.level)],
+        ['access', leaf(log.access)],
+        ['accessFile', log.accessFile === null ? leaf('null') : text(log.accessFile)],
+      ]),
+    ],
+    [
+      'shutdown',
+      map([
+        ['delay', duration(shutdown.delay)],
+        ['deadline', duration(shutdown.deadline)],
+      ]),
+    ],
+  ]);
+}
+
+function poolOut(pool: PoolConfig): Out {
+  const { balance, passive, slowStart, retry, limits } = pool;
+  const hashes = balance.algorithm === 'consistent-hash';
+  return map([
+    ['balance', map([['algorithm', short(balance.algorithm)], hashes ? ['key', text(keyText(balance.key))] : null])],
+    [
+      'nodes',
+      list(
+        pool.nodes.map((node) =>
+          map([
+            ['id', short(node.id)],
+            ['url', short(node.url)],
+            ['weight', leaf(node.weight)],
+            ['backup', leaf(node.backup)],
+            ['wish', leaf(node.wish)],
+          ]),
+        ),
+      ),
+    ],
+    ['health', pool.health === null ? leaf('off') : healthOut(pool.health)],
+    [
+      'passive',
+      map([
+        ['consecutiveErrors', { ...leaf(passive.consecutiveErrors), short: true }],
+        ['ejectBase', duration(passive.ejectBase)],
+        ['ejectMax', duration(passive.ejectMax)],
+        ['maxEjected', shareLeaf(passive.maxEjected)],
+      ]),
+    ],
+    [
+      'slowStart',
+      slowStart === null
+        ? leaf('off')
+        : map([
+            ['window', { ...duration(slowStart.window), short: true }],
+            ['aggression', leaf(slowStart.aggression)],
+          ]),
+    ],
+    ['panicThreshold', shareLeaf(pool.panicThreshold)],
+    [
+      'retry',
+      map([
+        ['attempts', leaf(retry.attempts)],
+        ['budget', shareLeaf(retry.budget)],
+        ['methods', list(retry.methods.map((method) => text(method)))],
+        ['statuses', list(retry.statuses.map((status) => leaf(status)))],
+        ['buffer', size(retry.buffer)],
+        ['backoff', duration(retry.backoff)],
+      ]),
+    ],
+    [
+      'upstream',
+      map(
+        Object.entries(pool.upstream).map(([key, value]) => [key, key === 'maxIdle' ? leaf(value) : duration(value)]),
+      ),
+    ],
+    [
+      'limits',
+      map([
+        ['maxConnections', leaf(limits.maxConnections)],
+        ['maxPending', leaf(limits.maxPending)],
+        ['queueTimeout', duration(limits.queueTimeout)],
+      ]),
+    ],
+  ]);
+}
+
+function healthOut(health: HealthConfig): Out {
+  const http: Entries = [
+    ['path', text(health.path)],
+    ['method', leaf(health.method)],
+    health.host === null ? null : ['host', text(health.host)],
+    ['status', list(health.status.map(([from, to]) => text(from === to ? String(from) : `${from}-${to}`)))],
+    health.body === null ? null : ['body', text(health.body)],
+  ];
+  return map([
+    ['kind', leaf(health.kind)],
+    ...(health.kind === 'tcp' ? [] : http),
+    health.port === null ? null : ['port', leaf(health.port)],
+    ['interval', duration(health.interval)],
+    ['fastInterval', duration(health.fastInterval)],
+    ['downInterval', duration(health.downInterval)],
+    ['timeout', duration(health.timeout)],
+    ['fall', leaf(health.fall)],
+    ['rise', leaf(health.rise)],
+    ['jitter', shareLeaf(health.jitter)],
+  ]);
+}
+
+function routeOut(route: RouteConfig, tree: Tree, index: number): Out {
+  const { action, path } = route;
+  return map([
+    ['name', text(route.name)],
+    route.listen.length > 0 ? ['listen', list(route.listen.map((name) => short(name)))] : null,
+    route.host === null ? null : ['host', text(route.host)],
+    path === null ? null : [path.kind === 'exact' ? 'exact' : 'path', text(path.value)],
+    route.methods.length > 0 ? ['method', list(route.methods.map((method) => short(method)))] : null,
+    route.headers.length > 0
+      ? [
+          'headers',
+          map(route.headers.map(({ name, value }) => [name, value === null ? leaf('true') : secretText(name, value)])),
+        ]
+      : null,
+    ...(action.kind === 'pool' ? toPool(action, tree, index) : []),
+    action.kind === 'redirect'
+      ? [
+          'redirect',
+          map([
+            ['to', short(action.to)],
+            ['status', leaf(action.status)],
+          ]),
+        ]
+      : null,
+    editsOut('request', route.requestFields),
+    editsOut('response', route.responseFields),
+    action.kind === 'pool' ? ['abortOnFin', leaf(route.abortOnFin)] : null,
+  ]);
+}
+
+function toPool(action: RouteConfig['action'] & { readonly kind: 'pool' }, tree: Tree, index: number): Entries {
+  const pool = ['pool', text(action.pool)] as const;
+  if (action.rewrite === null) return [pool];
+  const replaces = at(tree, ['routes', index, 'replacePrefix']) !== null;
+  return [pool, replaces ? ['replacePrefix', text(action.rewrite.replacement)] : ['stripPrefix', leaf('true')]];
+}
+
+function editsOut(side: string, { set, remove }: FieldEdits): readonly [string, Out] | null {
+  if (set.length === 0 && remove.length === 0) return null;
+  return [
+    side,
+    map([
+      set.length > 0 ? ['set', map(set.map(({ name, value }) => [name, secretText(name, value)]))] : null,
+      remove.length > 0 ? ['remove', list(remove.map((name) => text(name)))] : null,
+    ]),
+  ];
+}
+
+function keyText(key: HashKey): string {
+  return key.from === 'header' || key.from === 'cookie' ? `${key.from}:${key.name}` : key.from;
+}
+
+export function addressText(address: ListenAddress): string {
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+const map = (entries: Entries): Out => ({ kind: 'map', entries });
+const list = (items: readonly Out[]): Out => ({ kind: 'list', items });
+const leaf = (value: string | number | boolean): Leaf => ({ kind: 'leaf', text: String(value), short: false });
+const text = (value: string): Leaf => leaf(quote(value));
+const short = (value: string): Leaf => ({ ...text(value), short: true });
+const duration = (value: number): Leaf => leaf(formatDuration(value));
+const size = (value: number): Leaf => leaf(formatSize(value));
+const shareLeaf = (value: number): Leaf => leaf(formatShare(value));
+const texts = (values: Readonly<Record<string, string>>): Out =>
+  map(Object.entries(values).map(([key, value]) => [key, text(value)]));
+const secretText = (name: string, value: string): Leaf => (secretName.test(name) ? leaf(redacted) : text(value));
+
+/** As a YAML scalar that reads back as this text. */
+function quote(value: string): string {
+  const escaped = value.replaceAll('${', () => '$${');
+  const isPlain = /^[\w/][\w./:%-]*$/.test(escaped) && !escaped.endsWith(':') && typeof typed(escaped) === 'string';
+  return isPlain ? escaped : JSON.stringify(escaped);
+}
+
+interface Writing {
+  readonly loaded: LoadedConfig;
+  readonly path: Path;
+  readonly indent: string;
+  readonly lines: string[];
+}
+
+function write(out: Out, { loaded, path, indent, lines }: Writing): void {
+  if (out.kind === 'leaf') return;
+  const children: readonly (readonly [string | number, Out])[] =
+    out.kind === 'list'
+      ? out.items.map((item, index) => [index, item] as const)
+      : out.entries.filter((entry) => entry !== null);
+  for (const [step, value] of children) {
+    const here = [...path, step];
+    const lead = typeof step === 'number' ? `${indent}- ` : `${indent}${quote(step)}: `;
+    const inner = `${indent}  `;
+    if (value.kind === 'leaf') lines.push(comment(lead + value.text, origin(loaded, here, value.short)));
+    else if (isEmpty(value)) lines.push(comment(`${lead}[]`, origin(loaded, here, true)));
+    else {
+      const from = lines.length;
+      if (typeof step === 'string') lines.push(lead.trimEnd());
+      write(value, { loaded, path: here, indent: inner, lines });
+      if (typeof step === 'number') lines[from] = lead + lines[from]!.slice(lead.length);
+    }
+  }
+}
+
+const isEmpty = (out: Out): boolean =>
+  out.kind === 'list' ? out.items.length === 0 : out.kind === 'map' && out.entries.length === 0;
+const comment = (line: string, from: string): string => `${line.padEnd(47)} # ${from}`;
+
+/** Where the value under this path came from. */
+function origin({ tree, source }: LoadedConfig, path: Path, isShort: boolean): string {
+  let here: Tree = tree;
+  for (const step of path) {
+    // One thing in place of a list of one.
+    if (typeof step === 'number' && here.kind !== 'list') continue;
+    const next = at(here, [step]) ?? lowerCaseEntry(here, step);
+    if (next === null) {
+      if (here.kind !== 'scalar' || !isShort) return 'default';
+      break;
+    }
+    here = next;
+  }
+  const variables = here.kind === 'scalar' && here.variables.length > 0 ? `, env ${here.variables.join(', ')}` : '';
+  return `${source.isCommandLine ? source.file : `${source.file}:${here.mark.line}`}${variables}`;
+}
+
+/** Field names are matched without regard to case. */
+function lowerCaseEntry(here: Tree, step: string | number): Tree | null {
+  if (here.kind !== 'map') return null;
+  for (const [key, entry] of here.entries) if (key.toLowerCase() === step) return entry.value;
+  return null;
+}
