@@ -8,6 +8,7 @@
  * turn of the loop cost one judgement. A change is told exactly once: when a node's verdict, wish, fitness or weight
  * differs from what was last told.
  */
+import { assert } from '../base/assert.ts';
 import type { Millis, NodeId } from '../base/ids.ts';
 import type { Wish } from '../base/node-state.ts';
 import type { Random } from '../base/random.ts';
@@ -32,7 +33,8 @@ import {
 import { adaptCheck, afterCheck, initialCheck } from './node.ts';
 import type { HealthPolicy, NodeSpec, PoolSpec } from './policy.ts';
 import { mayEject } from './pool.ts';
-import { nextProbeAt, rescheduled, urgentProbeAt } from './schedule.ts';
+import { ProbeQueue } from './probe-queue.ts';
+import { nextProbeAt, rescheduled } from './schedule.ts';
 import { type HealthChange, type HealthLine, judgePool } from './settle.ts';
 import { slowStartTick } from './slow-start.ts';
 
@@ -65,8 +67,7 @@ const never = Number.POSITIVE_INFINITY;
 export class HealthMachine {
   readonly #random: Random;
   #pools = new Map<string, PoolEntry>();
-  /** By when the next probe is due; an entry counts only while the node says the same. */
-  readonly #probes = new TimeHeap<NodeEntry>();
+  readonly #probes = new ProbeQueue();
   /** By when an ejection is over. */
   readonly #ejections = new TimeHeap<NodeEntry>();
   readonly #ramping = new Set<NodeEntry>();
@@ -107,7 +108,7 @@ export class HealthMachine {
       if (known !== undefined && !kept) this.#remove(known);
       const entry = kept ? known : newEntry(pool, node, at);
       if (kept) this.#update(entry, node, { policyChanged: unlike?.health !== spec.health, at });
-      else this.#schedule(entry, at.now);
+      else this.#probes.schedule(entry, at.now);
       this.#track(entry);
       pool.byId.set(node.id, entry);
       return entry;
@@ -126,7 +127,7 @@ export class HealthMachine {
       if (policy === null) this.#stopProbing(entry);
       else if (entry.probe.at === 'waiting' && isProbed(entry)) {
         const due = entry.everProbed ? rescheduled(entry.probe.due, now, { state: entry.check, policy }) : now;
-        this.#schedule(entry, due);
+        this.#probes.schedule(entry, due);
       }
     }
     if (wishChanged) this.#setWish(entry, spec.wish, now);
@@ -155,7 +156,7 @@ export class HealthMachine {
       setCheck(entry, initialCheck(entry.pool.spec.health), now);
       this.#stopProbing(entry);
     } else if (before === 'maint') {
-      this.#probeNow(entry, now);
+      this.#probes.urgent(entry, now);
     }
     this.#track(entry);
   }
@@ -176,7 +177,7 @@ export class HealthMachine {
     if (signal === 'errors') this.#consider(entry, now, `${passive.consecutiveErrors} errors in a row: ${detail}`);
     if (signal === 'refused' && health === null) this.#consider(entry, now, `connection refused: ${detail}`);
     if (signal === 'refused' || signal === 'reset') this.#countFailure(entry, now, detail);
-    if (signal === 'refused' || signal === 'reset' || signal === 'timeout') this.#probeNow(entry, now);
+    if (signal === 'refused' || signal === 'reset' || signal === 'timeout') this.#probes.urgent(entry, now);
   }
 
   /**
@@ -219,13 +220,12 @@ export class HealthMachine {
   /** Probes that are due, at most `limit`; each counts as running from now on. */
   due(limit: number, at: Instant): readonly ProbeJob[] {
     const jobs: ProbeJob[] = [];
-    while (jobs.length < limit && this.#nextProbe() <= at.now) {
-      const entry = this.#probes.pop();
-      const policy = entry?.pool.spec.health;
-      if (entry === undefined || policy === undefined || policy === null) continue;
-      entry.probe = { at: 'running', again: false, discard: false };
-      entry.probeStartedAt = at.now;
-      jobs.push({ pool: entry.pool.spec.name, node: entry.spec, policy, startedAt: at.now, entry });
+    while (jobs.length < limit) {
+      const entry = this.#probes.begin(at.now);
+      if (entry === undefined) break;
+      const { name, health } = entry.pool.spec;
+      assert(health !== null, `pool ${name} has a probe due but no health check`);
+      jobs.push({ pool: name, node: entry.spec, policy: health, startedAt: at.now, entry });
     }
     return jobs;
   }
@@ -233,20 +233,18 @@ export class HealthMachine {
   /** The result of a probe that `due` handed out. */
   probed(job: ProbeJob, result: ProbeResult, at: Instant): void {
     const { entry } = job;
-    const running = entry.probe;
-    if (entry.gone || running.at !== 'running') return;
-    entry.probe = { at: 'waiting', due: never };
+    const asked = this.#probes.end(entry);
     const policy = entry.pool.spec.health;
-    if (!isProbed(entry) || policy === null) return;
-    if (running.discard || isStalled(job, result)) {
-      this.#probeNow(entry, at.now);
+    if (asked === null || policy === null || !isProbed(entry)) return;
+    if (asked.discard || isStalled(job, result)) {
+      this.#probes.urgent(entry, at.now);
       return;
     }
     const first = !entry.everProbed;
     this.#take(entry, result, { policy, at });
     const end = { state: entry.check, startedAt: job.startedAt, now: at.now, refused: result.refused, first };
-    if (running.again) this.#probeNow(entry, at.now);
-    else this.#schedule(entry, nextProbeAt(end, policy, this.#random));
+    if (asked.again) this.#probes.urgent(entry, at.now);
+    else this.#probes.schedule(entry, nextProbeAt(end, policy, this.#random));
   }
 
   #take(entry: NodeEntry, result: ProbeResult, context: { policy: HealthPolicy; at: Instant }): void {
@@ -294,7 +292,7 @@ export class HealthMachine {
 
   /** When to call again: the next probe (if there is room for one), end of an ejection, step of slow start. */
   wakeAt(roomForProbes: boolean): Millis {
-    return Math.min(this.#ejections.peekAt(), this.#rampAt, roomForProbes ? this.#nextProbe() : never);
+    return Math.min(this.#ejections.peekAt(), this.#rampAt, roomForProbes ? this.#probes.nextAt() : never);
   }
 
   views(at: Instant): NodeHealthView[] {
@@ -318,40 +316,12 @@ export class HealthMachine {
     entry.answer = plainAnswer;
     entry.lastCheck = null;
     entry.everProbed = false;
-    if (entry.probe.at === 'running') entry.probe = { at: 'running', again: false, discard: true };
-    else this.#schedule(entry, never);
+    this.#probes.stop(entry);
   }
 
   #track(entry: NodeEntry): void {
     if (isUnprobed(entry)) this.#unprobed.add(entry);
     else this.#unprobed.delete(entry);
-  }
-
-  /** Time of the next probe that counts; drops what has become pointless on the way. */
-  #nextProbe(): Millis {
-    for (;;) {
-      const entry = this.#probes.peek();
-      if (entry === undefined) return never;
-      const { probe } = entry;
-      if (!entry.gone && probe.at === 'waiting' && probe.due === this.#probes.peekAt()) return probe.due;
-      this.#probes.pop();
-    }
-  }
-
-  #schedule(entry: NodeEntry, due: Millis): void {
-    if (entry.probe.at === 'waiting' && entry.probe.due === due) return;
-    entry.probe = { at: 'waiting', due: isProbed(entry) ? due : never };
-    if (entry.probe.due !== never) this.#probes.push(due, entry);
-  }
-
-  /** Asks for a probe at once, bounded to 20 a second; if one runs, another follows it. */
-  #probeNow(entry: NodeEntry, now: Millis): void {
-    if (!isProbed(entry)) return;
-    if (entry.probe.at === 'running') {
-      entry.probe = { at: 'running', again: true, discard: entry.probe.discard };
-      return;
-    }
-    this.#schedule(entry, Math.min(entry.probe.due, urgentProbeAt(entry.probeStartedAt, now)));
   }
 }
 
