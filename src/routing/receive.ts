@@ -3,7 +3,8 @@
  *
  *   begin -> changed tables, in pieces -> end -> compile() in slices, between loop turns -> swap by the owner
  *
- * Pieces come in order and whole (a thread's message port keeps both); anything else is a bug and is asserted.
+ * Pieces come in order and whole (a message port keeps both); anything else is a bug and is asserted. After such a
+ * throw tables may be missing: the owner ends the thread, and a new one starts from full().
  * Further pieces may come while compile() is under way: it works on the tables of its own version. Reuse is judged
  * against the last compile() that ran to its end, so an abandoned one costs nothing but its time.
  */

@@ -59,10 +59,10 @@ export function rewritePath(target: string, rewrite: PathRewrite): string {
   const base = prefixBase(rewrite.prefix);
   const path = pathOf(target);
   if (path.charCodeAt(0) !== slash || !isUnder(path, base)) return target;
-  const replacement = rewrite.replacement.replace(/^\/*/, '/').replace(/\/+$/, '');
+  const replacement = prefixBase(rewrite.replacement);
   if (base === '' && replacement === '') return target;
   const rest = path.slice(base.length);
-  const joined = replacement === '' ? oneSlash(rest) : replacement + rest;
+  const joined = replacement.charCodeAt(0) === slash ? replacement + rest : oneSlash(replacement + rest);
   return normalizePath(joined) + target.slice(path.length);
 }
 
@@ -72,7 +72,9 @@ function isUnder(path: string, base: string): boolean {
   return path.length === base.length || path.charCodeAt(base.length) === slash;
 }
 
-const oneSlash = (path: string): string => path.replace(/^\/*/, '/');
+function oneSlash(path: string): string {
+  return path.charCodeAt(0) === slash && path.charCodeAt(1) !== slash ? path : path.replace(/^\/*/, '/');
+}
 
 /** What a redirect's template may ask for. */
 export interface RedirectParts {
