@@ -8,7 +8,8 @@
  *   match       requests for every route in turn
  *   catch-all   a request that only the last route takes
  *   hostile     host and path of thousands of parts (the cutting alone is about 10 us, so this one is noisy)
- *   compile     the whole table, and its longest step (medians of nine): what a data thread does between two turns of its loop
+ *   compile     the whole table, and its longest step: what a data thread does between two turns of its loop.
+ *               Medians of nine, since one is often hit by a garbage collection
  */
 import type { RouteConfig } from '../../src/config/model.ts';
 import { compileSnapshot, snapshotOf } from '../../src/routing/compile.ts';
@@ -122,7 +123,6 @@ function hostile(): Buffer {
   return Buffer.from(`${'a.'.repeat(4000)}example.com ${'/a'.repeat(4000)}`, 'latin1');
 }
 
-/** Medians of several: one is often hit by a garbage collection. */
 function compileCost(rows: readonly RouteRow[]): { readonly allMs: number; readonly longestMs: number } {
   const runs = Array.from({ length: 9 }, () => measureCompile(rows));
   const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
