@@ -20,11 +20,9 @@ import { Tried } from './tried.ts';
 export const probes = 12;
 export const loadFactor = 1.25;
 export const maxWeightRatio = 64;
-/** Full nodes that are passed over in the order of the circle before jumps begin. */
-const detours = 2;
 /** At most 80 % of the capacity can be full: one jump fails in four of five, 48 in a row once in 45 000. */
 const jumps = 48;
-const countsPerPick = 32;
+const countsPerPick = 16;
 const golden = 0x9e3779b9;
 
 export class ConsistentHash implements Balancer {
@@ -37,6 +35,8 @@ export class ConsistentHash implements Balancer {
   readonly #cell: Int32Array;
   readonly #seen: Int32Array;
   #leastReach = 1;
+  /** Second nearest of the last look, another node than the nearest; -1 if only one was seen. */
+  #runnerUp = -1;
   #total = 0;
   #reader = 0;
   #count = 0;
@@ -66,35 +66,32 @@ export class ConsistentHash implements Balancer {
     this.#countInFlight();
     const owner = this.#nearest(request.hash);
     if (owner < 0 || this.#hasRoom(owner)) return owner;
-    return this.#detour(request.hash, owner);
+    if (this.#runnerUp >= 0 && this.#hasRoom(this.#runnerUp)) return this.#runnerUp;
+    return this.#jump(request.hash, owner);
   }
 
-  #detour(hash: number, owner: number): number {
-    this.#passed.add(owner);
-    for (let i = 0; i < detours; i++) {
-      const node = this.#nearest(hash);
-      if (node < 0) return owner;
-      if (this.#hasRoom(node)) return node;
-      this.#passed.add(node);
-    }
+  /** The owner is full: places that depend on the key alone, until a node there has room. */
+  #jump(hash: number, owner: number): number {
     const { nodes } = this.#ring;
     for (let i = 1; i <= jumps; i++) {
       const node = nodes[this.#ring.firstAt(mix32((hash - Math.imul(i, golden)) | 0))]!;
-      if (!this.#passed.has(node) && this.#hasRoom(node)) return node;
+      if (this.#hasRoom(node) && !this.#passed.has(node)) return node;
     }
     for (let i = 0; i < this.#count; i++) {
       const node = this.#group.live[i]!;
-      if (!this.#passed.has(node) && this.#hasRoom(node)) return node;
+      if (this.#hasRoom(node) && !this.#passed.has(node)) return node;
     }
-    // Only while counts change under our hands, or where the other nodes were tried.
+    // Only while counts change under our hands, or where the nodes with room were tried.
     return owner;
   }
 
-  /** The node that this key belongs to, among those not passed over; -1 if there is none. */
+  /** The node that this key belongs to, among those not passed over; -1 if there is none. Sets the runner-up. */
   #nearest(hash: number): number {
     const { positions, nodes, count } = this.#ring;
     let best = -1;
     let bestDistance = Number.POSITIVE_INFINITY;
+    let second = -1;
+    let secondDistance = Number.POSITIVE_INFINITY;
     for (let i = 0; i < probes; i++) {
       const from = mix32((hash + Math.imul(i, golden)) | 0);
       let at = this.#ring.firstAt(from);
@@ -103,15 +100,27 @@ export class ConsistentHash implements Balancer {
         if (distance * this.#leastReach >= bestDistance) break;
         const node = nodes[at]!;
         const weighed = distance * this.#reach[node]!;
-        if (weighed < bestDistance && !this.#passed.has(node)) {
-          best = node;
-          bestDistance = weighed;
+        if (weighed < secondDistance && !this.#passed.has(node)) {
+          if (weighed >= bestDistance) {
+            if (node !== best) {
+              second = node;
+              secondDistance = weighed;
+            }
+          } else {
+            if (node !== best) {
+              second = best;
+              secondDistance = bestDistance;
+            }
+            best = node;
+            bestDistance = weighed;
+          }
         }
         at = at + 1 === count ? 0 : at + 1;
       }
       // The first look went all the way round: every node is passed over.
       if (best < 0) return -1;
     }
+    this.#runnerUp = second;
     return best;
   }
 

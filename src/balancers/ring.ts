@@ -24,6 +24,8 @@ export class Ring {
   #count = 0;
   /** First live point of each stretch of the circle. */
   readonly #bucket: Int32Array;
+  /** Weights as bytes: retain() looks them up in no order, and bytes stay in the nearest cache. */
+  readonly #fit: Uint8Array;
   readonly #shift: number;
 
   constructor(keys: Uint32Array) {
@@ -32,6 +34,7 @@ export class Ring {
     const bits = Math.max(1, 32 - Math.clz32(Math.max(1, total - 1)));
     this.#shift = 32 - bits;
     this.#bucket = new Int32Array(2 ** bits);
+    this.#fit = new Uint8Array(keys.length);
     this.#allPositions = new Uint32Array(total);
     this.#allNodes = new Int32Array(total);
     this.positions = new Uint32Array(total);
@@ -92,11 +95,13 @@ export class Ring {
   /** Takes the points of nodes whose weight is above 0. */
   retain(weights: NodeGroup['weights']): void {
     const bucket = this.#bucket;
+    const fit = this.#fit;
     let count = 0;
     let filled = 0;
+    for (let node = 0; node < fit.length; node++) fit[node] = weights[node]! > 0 ? 1 : 0;
     for (let i = 0; i < this.#allNodes.length; i++) {
       const node = this.#allNodes[i]!;
-      if (weights[node]! === 0) continue;
+      if (fit[node] === 0) continue;
       const position = this.#allPositions[i]!;
       for (const last = position >>> this.#shift; filled <= last; filled++) bucket[filled] = count;
       this.positions[count] = position;
