@@ -95,6 +95,8 @@ class Writer {
   /** A write, an open or a pause is under way. */
   #busy = false;
   #timer: NodeJS.Timeout | null = null;
+  /** Ends the pause. Keeps the process alive, as a write would. */
+  #resume: NodeJS.Timeout | null = null;
   #pause = fullPipePauseMin;
   /** Problems that were said and have not come good. */
   readonly #said = new Set<'open' | 'write'>();
@@ -150,7 +152,8 @@ class Writer {
     this.#closed = true;
     this.#lose();
     this.#settle();
-    if (!this.#busy) this.#closeTarget();
+    if (this.#resume !== null) clearTimeout(this.#resume);
+    if (this.#resume !== null || !this.#busy) this.#closeTarget();
   }
 
   #onTimer(): void {
@@ -163,6 +166,7 @@ class Writer {
     if (this.#busy) return;
     if (this.#closed) {
       this.#closeTarget();
+      this.#settle();
       return;
     }
     if (this.#sent === this.#out.length) this.#takeBatch();
@@ -216,10 +220,11 @@ class Writer {
   /** Tries again after a pause. */
   #wait(pause: Millis): void {
     this.#busy = true;
-    setTimeout(() => {
+    this.#resume = setTimeout(() => {
+      this.#resume = null;
       this.#busy = false;
       this.#pump();
-    }, pause).unref();
+    }, pause);
   }
 
   #open(): void {

@@ -1,0 +1,118 @@
+/** An admin API over real HTTP, on actions that note what they were asked. */
+import { request } from 'node:http';
+import type {
+  AdminAccess,
+  AdminActions,
+  AuditEntry,
+  ReadinessFacts,
+  ReloadResult,
+  WishChange,
+} from '../../src/admin/actions.ts';
+import { type AdminServer, serveAdmin } from '../../src/admin/io/serve.ts';
+import { Activity } from '../../src/observe/activity.ts';
+import { buildStats } from '../../src/observe/build-stats.ts';
+import { createMetrics } from '../../src/observe/io/registry.ts';
+import type { ObservedState } from '../../src/observe/source.ts';
+import { node, pool, source, state } from '../observe/fixture.ts';
+
+export interface World {
+  access: AdminAccess;
+  view: ObservedState;
+  readiness: ReadinessFacts;
+  reload: () => Promise<ReloadResult>;
+  readonly wishes: WishChange[];
+  readonly audited: AuditEntry[];
+  readonly errors: unknown[];
+  readonly server: AdminServer;
+  readonly port: number;
+  ask(ask: Ask): Promise<Answer>;
+  close(): Promise<void>;
+}
+
+export interface Ask {
+  readonly method?: string;
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Buffer;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly text: string;
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
+export const token = 's3cret-admin-token';
+
+export const ready: ReadinessFacts = {
+  configLoaded: true,
+  listeners: [{ name: '0.0.0.0:8080', open: true, problem: null }],
+  firstHealthRound: true,
+  draining: false,
+};
+
+export async function startWorld(change: Partial<AdminAccess> = {}): Promise<World> {
+  const address = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
+  const from = source(
+    state({ pools: [...state().pools, pool('unix pool', 1, [node('unix pool', 'unix:/run/a.sock', 2)])] }),
+  );
+  const metrics = createMetrics(from);
+  const activity = new Activity();
+  const wishes: WishChange[] = [];
+  const audited: AuditEntry[] = [];
+  const errors: unknown[] = [];
+  const actions: AdminActions = {
+    access: () => world.access,
+    stats: () => buildStats(world.view, { board: from.scoreboard, activity }),
+    metrics,
+    readiness: () => world.readiness,
+    redactedConfig: () => ({ admin: { token: '***' } }),
+    setWish: (wish) => void wishes.push(wish),
+    reload: () => world.reload(),
+    audit: (entry) => void audited.push(entry),
+  };
+  const world: World = {
+    access: { token: null, address, hosts: [], ...change },
+    view: from.view,
+    readiness: ready,
+    reload: () => Promise.resolve({ ok: true, version: 4, changed: true, warnings: [] }),
+    wishes,
+    audited,
+    errors,
+    get server() {
+      return server;
+    },
+    get port() {
+      return server.address.kind === 'tcp' ? server.address.port : 0;
+    },
+    ask: (one) => send({ host: '127.0.0.1', port: world.port }, one),
+    close: () => {
+      metrics.close();
+      return server.close();
+    },
+  };
+  const server = await serveAdmin({ actions, address: world.access.address, onError: (error) => errors.push(error) });
+  return world;
+}
+
+type Where = { readonly host: string; readonly port: number } | { readonly socketPath: string };
+
+export function send(where: Where, { method = 'GET', path, headers = {}, body }: Ask): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ ...where, method, path, headers, agent: false, setHost: headers['host'] === undefined });
+    sent.on('error', reject);
+    sent.on('response', (answer) => {
+      const chunks: Buffer[] = [];
+      answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+      answer.on('error', reject);
+      answer.on('end', () => {
+        const text = Buffer.concat(chunks).toString();
+        const isJson = /json/.test(answer.headers['content-type'] ?? '') && text !== '';
+        const json = isJson ? (JSON.parse(text) as Readonly<Record<string, unknown>>) : {};
+        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text, json });
+      });
+    });
+    sent.end(body);
+  });
+}
