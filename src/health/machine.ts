@@ -161,7 +161,7 @@ export class HealthMachine {
     this.#track(entry);
   }
 
-  /** What real traffic said. Unknown pools and nodes are ignored: a reload may have passed the signal on its way. */
+  /** What real traffic said, in a sentence that can stand alone. Unknown pools and nodes are ignored: a reload may have passed the signal on its way. */
   report(pool: string, node: NodeId, told: { signal: PassiveSignal; detail: string }, at: Instant): void {
     const entry = this.#find(pool, node);
     if (typeof entry === 'string') return;
@@ -173,8 +173,8 @@ export class HealthMachine {
       return;
     }
     if (entry.ejection.at === 'probation') this.#eject(entry, now, `its request on probation failed: ${detail}`);
-    const { health, passive } = entry.pool.spec;
-    if (signal === 'errors') this.#consider(entry, now, `${passive.consecutiveErrors} errors in a row: ${detail}`);
+    const { health } = entry.pool.spec;
+    if (signal === 'errors') this.#consider(entry, now, detail);
     if (signal === 'refused' && health === null) this.#consider(entry, now, `connection refused: ${detail}`);
     if (signal === 'refused' || signal === 'reset') this.#countFailure(entry, now, detail);
     if (signal === 'refused' || signal === 'reset' || signal === 'timeout') this.#probes.urgent(entry, now);

@@ -68,7 +68,7 @@ describe('passive: consecutive errors', () => {
   const ejected = () => {
     const world = new World(poolSpec(['a', 'b', 'c']));
     world.advance(4000);
-    world.report('a', 'errors', '503 from GET /');
+    world.report('a', 'errors', '5 failed requests in a row, the last: 503');
     return world;
   };
 
@@ -76,7 +76,7 @@ describe('passive: consecutive errors', () => {
     const world = ejected();
     expect(world.view('a')).toMatchObject({ verdict: 'healthy', fitness: 'unfit', weight: 0, ejections: 1 });
     expect(world.view('a').ejectedUntil).toBe(world.at.wall + 30_000);
-    expect(world.lines).toContain('node app/a is ejected for 30 s: 5 errors in a row: 503 from GET /');
+    expect(world.lines).toContain('node app/a is ejected for 30 s: 5 failed requests in a row, the last: 503');
   });
 
   it('a passing active check does not undo it', () => {
@@ -114,7 +114,7 @@ describe('passive: consecutive errors', () => {
     world.report('b', 'errors', 'x');
     expect(world.view('b').fitness).toBe('fit');
     const told = world.lines.filter((line) => line.startsWith('node app/b is not ejected'));
-    expect(told).toEqual(['node app/b is not ejected: 5 errors in a row: x; too few other nodes are fit']);
+    expect(told).toEqual(['node app/b is not ejected: x; too few other nodes are fit']);
   });
 
   it('an ejected node is used again when the others fall, and not any more when they are back', () => {
