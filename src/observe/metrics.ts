@@ -1,6 +1,6 @@
 /**
  * The metrics as data: each family says its name, type and help, and how its samples are read from the scoreboard at
- * the moment of a scrape. io/registry.ts hands them to prom-client, which writes them out.
+ * the moment of a scrape. io/prometheus.ts hands them to prom-client, which writes them out.
  *
  * Names: prefix `evenkeel_`, base units, `_total` for what only grows. Labels are bounded by the config and by fixed
  * lists (listener, route, pool, node, thread, code class, reason, kind, state), never a path, an address or a host.

@@ -11,7 +11,7 @@ import type {
 import { type AdminServer, serveAdmin } from '../../src/admin/io/serve.ts';
 import { Activity } from '../../src/observe/activity.ts';
 import { buildStats } from '../../src/observe/build-stats.ts';
-import { createMetrics } from '../../src/observe/io/registry.ts';
+import { createMetrics } from '../../src/observe/io/prometheus.ts';
 import type { ObservedState } from '../../src/observe/source.ts';
 import { node, pool, source, state } from '../observe/fixture.ts';
 

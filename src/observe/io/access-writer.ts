@@ -152,8 +152,11 @@ class Writer {
     this.#closed = true;
     this.#lose();
     this.#settle();
-    if (this.#resume !== null) clearTimeout(this.#resume);
-    if (this.#resume !== null || !this.#busy) this.#closeTarget();
+    if (this.#resume !== null) {
+      clearTimeout(this.#resume);
+      this.#busy = false;
+    }
+    if (!this.#busy) this.#closeTarget();
   }
 
   #onTimer(): void {

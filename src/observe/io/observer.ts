@@ -4,7 +4,7 @@ import { Activity } from '../activity.ts';
 import { buildStats } from '../build-stats.ts';
 import type { StateSource } from '../source.ts';
 import type { Stats } from '../stats-model.ts';
-import { createMetrics, type Metrics } from './registry.ts';
+import { createMetrics, type Metrics } from './prometheus.ts';
 
 const sampleEvery = 1000;
 

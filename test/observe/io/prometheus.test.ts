@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createMetrics, type Metrics } from '../../../src/observe/io/registry.ts';
+import { createMetrics, type Metrics } from '../../../src/observe/io/prometheus.ts';
 import { bucketOf } from '../../../src/scoreboard/histogram.ts';
 import { nodeCell, nodeCounters, poolCounters } from '../../../src/scoreboard/layout.ts';
 import { counterRow, nodeLine } from '../../../src/scoreboard/scoreboard.ts';

@@ -18,7 +18,7 @@ export interface Metrics {
 }
 
 export function createMetrics(source: StateSource): Metrics {
-  const registry = new Registry();
+  const page = new Registry();
   const meter = new ProcessMeter();
   let scrape: Scrape | null = null;
   // The state is taken once per scrape; the numbers are as new as the moment at which they are read.
@@ -27,14 +27,14 @@ export function createMetrics(source: StateSource): Metrics {
     return scrape;
   };
   const all = [...families, ...meter.families];
-  for (const family of all) registry.registerMetric(new LiveMetric(family, current));
+  for (const family of all) page.registerMetric(new LiveMetric(family, current));
 
   const renderAll = async (): Promise<string> => {
     scrape = null;
     meter.read();
     const parts: string[] = [];
     for (const { name } of all) {
-      parts.push(await registry.getSingleMetricAsString(name));
+      parts.push(await page.getSingleMetricAsString(name));
       await nextTurn();
     }
     return `${parts.join('\n')}\n`;
@@ -46,7 +46,7 @@ export function createMetrics(source: StateSource): Metrics {
     last = mine;
     return mine;
   };
-  return { contentType: registry.contentType, render, close: () => meter.close() };
+  return { contentType: page.contentType, render, close: () => meter.close() };
 }
 
 /** A metric whose values are read when they are asked for; prom-client's own would keep counts of its own. */
