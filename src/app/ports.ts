@@ -8,6 +8,7 @@
  */
 import { lstat } from 'node:fs/promises';
 import { connect, createServer, type ListenOptions } from 'node:net';
+import { dirname } from 'node:path';
 import { err, ok, type Result } from '../base/result.ts';
 import type { ListenAddress } from '../config/model.ts';
 
@@ -93,6 +94,9 @@ function tryListen(options: ListenOptions): Promise<Result<number, SystemError>>
 async function checkUnix(
   address: ListenAddress & { readonly kind: 'unix' },
 ): Promise<Result<ListenAddress, AddressProblem>> {
+  // Looked at first, since libuv says EACCES where the folder is missing.
+  if ((await lstat(dirname(address.path)).catch(() => null)) === null)
+    return err(addressProblem(address, { code: 'ENOENT', message: '' }));
   const found = await lstat(address.path).catch(() => null);
   if (found !== null && !found.isSocket()) return err(addressProblem(address, { code: 'ENOTSOCK', message: '' }));
   if (found !== null && (await answers(address.path)))

@@ -48,6 +48,12 @@ export interface ListenFailure {
   readonly message: string;
 }
 
+interface ListenOptions {
+  readonly keepTrying?: boolean;
+}
+
+const unanswered = { code: 'ETIMEDOUT', message: 'the data threads did not answer in time' } as const;
+
 interface Seat {
   readonly number: number;
   /** The row last used; shown while no thread has it. */
@@ -113,26 +119,41 @@ export class ThreadPool {
     );
   }
 
-  /** Opens listeners in every thread, now and in those to come. If one fails, none of these stays open. */
-  async listen(specs: readonly ListenerSpec[]): Promise<Result<null, ListenFailure>> {
+  /**
+   * Opens listeners in every thread, now and in those to come. If one fails, none of these stays open; with
+   * `keepTrying` all stay wanted, and what failed is tried again each second.
+   */
+  async listen(specs: readonly ListenerSpec[], options: ListenOptions = {}): Promise<Result<null, ListenFailure>> {
+    const slots = specs.map(({ slot }) => slot);
     for (const spec of specs) {
       this.#failures.delete(spec.slot);
       this.#opening.add(spec.slot);
       this.#listeners.add(spec);
     }
     for (const seat of this.#seats) this.#askListen(seat, seat.current);
-    const failed = (): ListenFailure | undefined => specs.map(({ slot }) => this.#failures.get(slot)).find(Boolean);
-    const open = (): boolean => specs.every(({ slot }) => this.isOpen(slot));
-    await this.#conditions.until(() => failed() !== undefined || open(), listenDeadline);
-    for (const { slot } of specs) this.#opening.delete(slot);
-    if (open() && failed() === undefined) return ok(null);
-    const failure = failed() ?? {
-      slot: specs.find(({ slot }) => !this.isOpen(slot))?.slot ?? -1,
-      code: 'ETIMEDOUT',
-      message: 'the data threads did not answer in time',
-    };
-    await this.unlisten(specs.map(({ slot }) => slot));
-    return err(failure);
+    const open = (): boolean => slots.every((slot) => this.isOpen(slot));
+    await this.#conditions.until(() => this.#failure(slots) !== undefined || open(), listenDeadline);
+    for (const slot of slots) this.#opening.delete(slot);
+    const failure = this.#failure(slots);
+    if (failure === undefined && open()) return ok(null);
+    if (options.keepTrying !== true) await this.unlisten(slots);
+    return err(failure ?? { ...unanswered, slot: slots.find((slot) => !this.isOpen(slot)) ?? -1 });
+  }
+
+  /** Gives open listeners another certificate. Connections that are open keep the old one. */
+  async renew(spec: ListenerSpec): Promise<Result<null, ListenFailure>> {
+    const { slot } = spec;
+    this.#failures.delete(slot);
+    this.#opening.add(slot);
+    this.#listeners.add(spec);
+    const threads = this.#living().filter((thread) => thread.open.has(slot) && thread.phase === 'running');
+    for (const thread of threads)
+      thread.post({ kind: 'listen', listeners: [this.#listeners.specFor(spec, thread.row)] });
+    const answered = (thread: DataThread): boolean => !thread.asked.has(slot) || !this.#lives(thread);
+    const all = await this.#conditions.until(() => threads.every(answered), listenDeadline);
+    this.#opening.delete(slot);
+    const failure = this.#failure([slot]) ?? (all ? undefined : { ...unanswered, slot });
+    return failure === undefined ? ok(null) : err(failure);
   }
 
   /** Closes listeners in every thread; their connections live on. */
@@ -180,6 +201,11 @@ export class ThreadPool {
     return held.length === 0 ? 0 : Math.min(...held);
   }
 
+  /** Open client connections. */
+  connections(): number {
+    return this.#living().reduce((sum, thread) => sum + this.#cell(thread, threadCell.connections), 0);
+  }
+
   states(): ObservedThread[] {
     const states: ObservedThread[] = [];
     for (const { row, current, next, restarts } of this.#seats) {
@@ -196,12 +222,15 @@ export class ThreadPool {
     if (thread !== undefined) await thread.terminate('it was terminated by request');
   }
 
-  /** Stops accepting, answers what is under way; resolves when no client connection is left. Nothing is started again. */
-  async drain(): Promise<void> {
+  /**
+   * Stops accepting, answers what is under way; resolves true when no client connection is left, false if close() came
+   * before. Nothing is started again.
+   */
+  drain(): Promise<boolean> {
     this.#stopRestarts();
     const threads = this.#living();
     for (const thread of threads) thread.post({ kind: 'drain' });
-    await this.#conditions.until(() => threads.every((thread) => thread.drained || !this.#lives(thread)), null);
+    return this.#conditions.until(() => threads.every((thread) => thread.drained || !this.#lives(thread)), null);
   }
 
   /** Ends every thread at once. */
@@ -216,6 +245,10 @@ export class ThreadPool {
     this.#ending = true;
     if (this.#watch !== null) clearInterval(this.#watch);
     for (const seat of this.#seats) if (seat.timer !== null) clearTimeout(seat.timer);
+  }
+
+  #failure(slots: readonly number[]): ListenFailure | undefined {
+    return slots.map((slot) => this.#failures.get(slot)).find((failure) => failure !== undefined);
   }
 
   #living(): DataThread[] {

@@ -1,0 +1,270 @@
+/**
+ * A running evenkeel, as lifecycle, CLI and tests hold it: it can be asked, reloaded, drained, closed.
+ *
+ *   starting -> serving -> draining (readyz 503, wait, stop accepting, finish, deadline) -> closed
+ *
+ * A reload reads the config anew and brings everything to it, or changes nothing and says why: in the log, in the
+ * result, in stats and metrics.
+ */
+import { hostname } from 'node:os';
+import { parse } from 'yaml';
+import type { AdminActions, AuditEntry, ReadinessFacts, ReloadResult, WishChange } from '../admin/actions.ts';
+import { type Millis, nodeId } from '../base/ids.ts';
+import { err, type Result } from '../base/result.ts';
+import type { Config, ListenAddress, Problem } from '../config/model.ts';
+import { renderConfig } from '../config/print.ts';
+import { problemLine } from '../config/render-problems.ts';
+import { createObserver, type Observer } from '../observe/io/observer.ts';
+import type { ObservedConfig } from '../observe/source.ts';
+import type { Stats } from '../observe/stats-model.ts';
+import { AdminDoor } from './admin-door.ts';
+import type { Control, Loaded } from './control.ts';
+import type { Log } from './log.ts';
+import { observe } from './observed.ts';
+import { OneAtATime } from './reload.ts';
+import type { ThreadPool } from './threads.ts';
+
+export type Load = () => Promise<Result<Loaded, readonly Problem[]>>;
+
+export interface AppOptions {
+  readonly control: Control;
+  readonly load: Load;
+  /** null: the config did not come from a file. */
+  readonly file: string | null;
+  readonly log: Log;
+  /** evenkeel's own. */
+  readonly version: string;
+}
+
+export interface OpenAddress {
+  readonly name: string;
+  /** With the real port where the config has 0. */
+  readonly address: ListenAddress;
+}
+
+export class App {
+  readonly #control: Control;
+  readonly #load: Load;
+  readonly #file: string | null;
+  readonly #log: Log;
+  readonly #version: string;
+  readonly #observer: Observer;
+  readonly #door: AdminDoor;
+  readonly #reloads = new OneAtATime(() => this.#reload());
+  readonly #ended = new AbortController();
+  #draining: Promise<void> | null = null;
+  #history: Omit<ObservedConfig, 'version' | 'file'> = {
+    loadedAt: Date.now(),
+    reloads: { ok: 0, failed: 0 },
+    lastReload: null,
+  };
+
+  constructor(options: AppOptions) {
+    this.#control = options.control;
+    this.#load = options.load;
+    this.#file = options.file;
+    this.#log = options.log;
+    this.#version = options.version;
+    this.#observer = createObserver({
+      scoreboard: this.#control.scoreboard,
+      observe: () => observe(this.#control, { version: this.#version, config: { ...this.#history, file: this.#file } }),
+    });
+    this.#door = new AdminDoor(this.#actions(), this.#log);
+  }
+
+  get log(): Log {
+    return this.#log;
+  }
+
+  /** Where the config is read from, and the text in force; null if it did not come from a file. */
+  get source(): { readonly file: string; readonly text: string } | null {
+    const { text } = this.#control.loaded;
+    return this.#file === null || text === undefined ? null : { file: this.#file, text };
+  }
+
+  /** The config in force. */
+  get config(): Config {
+    return this.#control.loaded.config;
+  }
+
+  get threads(): Pick<ThreadPool, 'states' | 'terminate'> {
+    return this.#control.threads;
+  }
+
+  listeners(): OpenAddress[] {
+    return [...this.#control.listeners()].map(([name, address]) => ({ name, address }));
+  }
+
+  /** Where the admin API listens. */
+  get adminAddress(): ListenAddress | null {
+    return this.#door.address;
+  }
+
+  stats(): Stats {
+    return this.#observer.stats();
+  }
+
+  get metrics(): Observer['metrics'] {
+    return this.#observer.metrics;
+  }
+
+  get draining(): boolean {
+    return this.#draining !== null;
+  }
+
+  /** Opens the admin API, then everything else. After an error, close(). */
+  async start(): Promise<Result<null, readonly string[]>> {
+    const door = await this.#door.open(this.config.admin.address);
+    if (!door.ok) return err([door.error]);
+    return this.#control.start();
+  }
+
+  /** Reads the config again. Calls that come while one runs are answered by one more. Never rejects for a bad config. */
+  reload(): Promise<ReloadResult> {
+    return this.#reloads.run();
+  }
+
+  /** Takes traffic off this process: resolves when the last client is gone or the deadline has passed, all closed. */
+  drain(): Promise<void> {
+    this.#draining ??= this.#drain();
+    return this.#draining;
+  }
+
+  /** Ends everything at once. */
+  async close(): Promise<void> {
+    this.#ended.abort();
+    this.#observer.close();
+    await Promise.all([this.#door.close(), this.#control.close()]);
+  }
+
+  /** Opens log files by their names again. */
+  reopenLogs(): void {
+    this.#control.threads.reopenLogs();
+    this.#log.info('access log opened again', { event: 'logs-reopened' });
+  }
+
+  async #drain(): Promise<void> {
+    const { delay, deadline } = this.config.shutdown;
+    this.#log.info(`draining: not ready from now on, listeners close in ${delay} ms`, { event: 'draining' });
+    await this.#pause(delay);
+    const late = this.#pause(deadline).then(() => false);
+    const drained = await Promise.race([this.#control.threads.drain(), late]);
+    if (drained) this.#log.info('drained: no client is left', { event: 'drained' });
+    else if (!this.#ended.signal.aborted) {
+      const open = this.#control.threads.connections();
+      this.#log.warn(`${open} client connections were cut: still open ${deadline} ms after the listeners closed`);
+    }
+    await this.close();
+  }
+
+  /** Resolves early when the app is closed. */
+  #pause(ms: Millis): Promise<void> {
+    const { signal } = this.#ended;
+    if (signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      signal.addEventListener('abort', done);
+    });
+  }
+
+  async #reload(): Promise<ReloadResult> {
+    if (this.#draining !== null || this.#ended.signal.aborted) return this.#refused(['the process is draining']);
+    const loaded = await this.#load();
+    if (!loaded.ok) return this.#failed(loaded.error);
+    const door = await this.#door.open(loaded.value.config.admin.address);
+    if (!door.ok) return this.#refused([door.error]);
+    const before = this.#control.loaded;
+    const applied = await this.#control.apply(loaded.value);
+    if (!applied.ok) {
+      await this.#door.open(before.config.admin.address);
+      return this.#refused(applied.error);
+    }
+    return this.#taken(applied.value, loaded.value.warnings);
+  }
+
+  #taken(changes: readonly string[], warnings: readonly Problem[]): ReloadResult {
+    const { version } = this.#control;
+    const changed = changes.length > 0;
+    const { reloads, loadedAt } = this.#history;
+    const now = Date.now();
+    this.#history = {
+      loadedAt: changed ? now : loadedAt,
+      reloads: { ...reloads, ok: reloads.ok + 1 },
+      lastReload: { ok: true, at: now, problem: null },
+    };
+    for (const warning of warnings) this.#log.warn(problemLine(warning), { event: 'config-warning' });
+    const what = changed ? changes.join('; ') : 'nothing had changed';
+    this.#log.info(`config reloaded: ${what}`, { event: 'reloaded', version });
+    return { ok: true, version, changed, warnings };
+  }
+
+  #refused(lines: readonly string[]): ReloadResult {
+    const place = { file: this.#file ?? 'config', line: 0, column: 0, path: '', source: '', hint: null } as const;
+    return this.#failed(lines.map((message) => ({ ...place, message, severity: 'error' })));
+  }
+
+  #failed(problems: readonly Problem[]): ReloadResult {
+    const { reloads, loadedAt } = this.#history;
+    const errors = problems.filter(({ severity }) => severity === 'error');
+    const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
+    const problem = `${errors[0] === undefined ? 'unknown problem' : problemLine(errors[0])}${more}`;
+    this.#history = {
+      loadedAt,
+      reloads: { ...reloads, failed: reloads.failed + 1 },
+      lastReload: { ok: false, at: Date.now(), problem },
+    };
+    const { version } = this.#control;
+    this.#log.error('reload refused, the config in force stays', {
+      event: 'reload-refused',
+      version,
+      problems: problems.map(problemLine),
+    });
+    return { ok: false, version, problems };
+  }
+
+  #actions(): AdminActions {
+    return {
+      access: () => ({
+        token: this.config.admin.token,
+        address: this.#door.address ?? this.config.admin.address,
+        hosts: [hostname().toLowerCase()],
+      }),
+      stats: () => this.stats(),
+      metrics: this.#observer.metrics,
+      readiness: () => this.#readiness(),
+      redactedConfig: () => parse(renderConfig(this.#control.loaded)),
+      setWish: (change) => this.#setWish(change),
+      reload: () => this.reload(),
+      audit: (entry) => this.#audit(entry),
+    };
+  }
+
+  #readiness(): ReadinessFacts {
+    return {
+      configLoaded: true,
+      listeners: this.config.listen.map(({ name }) => {
+        const open = this.#control.isOpen(name);
+        return { name, open, problem: open ? null : 'not open in every data thread' };
+      }),
+      firstHealthRound: this.#control.firstRoundDone,
+      draining: this.draining,
+    };
+  }
+
+  #setWish({ pool, node, wish }: WishChange): void {
+    const result = this.#control.monitor.wish(pool, nodeId(node), wish);
+    if (!result.ok) throw new Error(result.error);
+  }
+
+  #audit(entry: AuditEntry): void {
+    const { action, target, value, result, reason, peer } = entry;
+    const what = [action, target, value].filter((word) => word !== '').join(' ');
+    const message = `admin: ${what} ${result}${reason === '' ? '' : `: ${reason}`}`;
+    this.#log[result === 'done' ? 'info' : 'warn'](message, { event: 'admin-change', peer, tookMs: entry.tookMs });
+  }
+}

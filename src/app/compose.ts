@@ -1,0 +1,89 @@
+/**
+ * Ties every room to the others and starts them, in this order:
+ *
+ *   config valid -> ports free -> admin API open -> health begins, data threads start
+ *   -> first round of health done (or 1.5 s passed) -> listeners open -> ready
+ *
+ * If one of these fails, all that had begun is ended, and the failure says in words what to do.
+ */
+import { randomInt } from 'node:crypto';
+import { seededRandom } from '../base/random.ts';
+import { err, ok, type Result } from '../base/result.ts';
+import type { Env } from '../config/expand.ts';
+import { readTls } from '../config/io/files.ts';
+import { loadConfigFile } from '../config/io/load.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import type { Problem } from '../config/model.ts';
+import { problemLine } from '../config/render-problems.ts';
+import { App, type Load } from './app.ts';
+import { Control } from './control.ts';
+import { createLog, type Log } from './log.ts';
+import { addressText, reusePortWorks } from './ports.ts';
+import { ownVersion } from './version.ts';
+
+export type ComposeOptions = {
+  /** Default: createLog() with the config's level. */
+  readonly log?: Log;
+  /** Of the data threads, for tests; default: the engine's. */
+  readonly threadEntry?: URL;
+} & (
+  | { readonly file: string; readonly env: Env }
+  /** A config that was not read from a file; a reload finds it unchanged, but reads its certificates again. */
+  | { readonly config: LoadedConfig }
+);
+
+/** `config`: all problems of the config. `start`: lines, each with what, where and what to do. */
+export type StartFailure =
+  | { readonly kind: 'config'; readonly problems: readonly Problem[] }
+  | { readonly kind: 'start'; readonly lines: readonly string[] };
+
+/** A running evenkeel, listening. Nothing is left running after a failure. */
+export async function compose(options: ComposeOptions): Promise<Result<App, StartFailure>> {
+  const load = loader(options);
+  const loaded = await load();
+  if (!loaded.ok) return err({ kind: 'config', problems: loaded.error });
+  const { config, warnings } = loaded.value;
+  const log = options.log ?? createLog(config.log.level);
+  for (const warning of warnings) log.warn(problemLine(warning), { event: 'config-warning' });
+  const reusePort = await reusePortWorks();
+  if (!reusePort)
+    log.warn(
+      'this system cannot share a port between threads (SO_REUSEPORT): one data thread, whatever `workers` says',
+    );
+  const control = new Control({
+    loaded: loaded.value,
+    log,
+    random: seededRandom(randomInt(0x7fffffff)),
+    reusePort,
+    ...(options.threadEntry === undefined ? {} : { threadEntry: options.threadEntry }),
+  });
+  const file = 'file' in options ? options.file : null;
+  const app = new App({ control, load, file, log, version: ownVersion() });
+  const started = await app.start();
+  if (!started.ok) {
+    await app.close();
+    return err({ kind: 'start', lines: started.error });
+  }
+  tellReady(app, log);
+  return ok(app);
+}
+
+function loader(options: ComposeOptions): Load {
+  if ('file' in options) return () => loadConfigFile(options.file, { env: options.env, now: new Date() });
+  const { config } = options;
+  return async () => {
+    const tls = await readTls(config, new Date());
+    if (!tls.ok) return tls;
+    return ok({ ...config, tls: tls.value.tls, warnings: [...config.warnings, ...tls.value.warnings] });
+  };
+}
+
+function tellReady(app: App, log: Log): void {
+  const listeners = app.listeners().map(({ address }) => addressText(address));
+  const fields = {
+    event: 'ready',
+    listen: listeners,
+    admin: app.adminAddress === null ? '' : addressText(app.adminAddress),
+  };
+  log.info(`ready: listening on ${listeners.join(', ')}`, { ...fields, threads: app.threads.states().length });
+}

@@ -1,0 +1,347 @@
+/**
+ * The control thread's heart: takes a config that was found good and brings everything else to it.
+ *
+ *   Loaded -> addresses free? -> slots -> health (states into the scoreboard) -> rows -> publisher -> data threads
+ *          -> new listeners open, old ones close -> what is gone is retired, and swept when nobody holds it
+ *
+ * All that can be refused comes before anything is changed. What did not change is not touched: a node keeps its row,
+ * its health and its connections, a listener its sockets. Calls of apply() must not overlap (reload.ts sees to that).
+ */
+import { availableParallelism } from 'node:os';
+import { sameData } from '../base/equal.ts';
+import type { Millis, NodeId } from '../base/ids.ts';
+import type { Random } from '../base/random.ts';
+import { err, ok, type Result } from '../base/result.ts';
+import type { TlsFiles } from '../config/io/files.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import type { Config, ListenAddress, ListenConfig } from '../config/model.ts';
+import { type HealthChange, HealthMonitor } from '../health/io/monitor.ts';
+import type { NodeSignal } from '../proxy/outcome.ts';
+import { buildRows } from '../routing/build.ts';
+import type { Tables } from '../routing/compile.ts';
+import { Publisher } from '../routing/publisher.ts';
+import type { ListenerSpec } from '../routing/snapshot.ts';
+import { maxThreads } from '../scoreboard/layout.ts';
+import { Scoreboard } from '../scoreboard/scoreboard.ts';
+import { describeChanges } from './changes.ts';
+import { HealthBoard } from './health-board.ts';
+import type { Log } from './log.ts';
+import { unresolvedNames } from './names.ts';
+import { addressProblem, addressText, checkFree } from './ports.ts';
+import { Slots } from './slots.ts';
+import { ThreadPool } from './threads.ts';
+
+/** A config with what stands in the files that it names. */
+export interface Loaded extends LoadedConfig {
+  /** PEM text by listener name. */
+  readonly tls: ReadonlyMap<string, TlsFiles>;
+  /** Of the file that it came from. */
+  readonly text?: string;
+}
+
+export interface ControlOptions {
+  readonly loaded: Loaded;
+  readonly log: Log;
+  readonly random: Random;
+  /** Whether several sockets may share a port. */
+  readonly reusePort: boolean;
+  /** Of the data threads; default: the engine's. */
+  readonly threadEntry?: URL;
+}
+
+/** Where a node's words are in the scoreboard. */
+interface Place {
+  readonly id: NodeId;
+  readonly node: number;
+  readonly pool: number;
+  readonly generation: number;
+}
+
+/** What came of a config: phrases that say what changed, or lines that say why nothing did. */
+export type Applied = Result<readonly string[], readonly string[]>;
+
+interface OpenListener {
+  readonly spec: ListenerSpec;
+  /** Port 0 of the config made real. */
+  readonly address: ListenAddress;
+}
+
+const firstRoundWithin: Millis = 1500;
+const housekeeping: Millis = 1000;
+/** Listening sockets per address and thread: libuv accepts one connection per socket and turn. */
+const socketsPerListener = 8;
+/** At most so many threads: each needs a second row for its replacement. */
+const workersMost = maxThreads / 2;
+
+export class Control {
+  readonly scoreboard: Scoreboard;
+  readonly monitor: HealthMonitor;
+  readonly slots: Slots;
+  readonly threads: ThreadPool;
+  readonly #options: ControlOptions;
+  readonly #log: Log;
+  readonly #board: HealthBoard;
+  readonly #publisher = new Publisher();
+  readonly #listeners = new Map<string, OpenListener>();
+  #places: ReadonlyMap<string, Place> = new Map();
+  #loaded: Loaded;
+  #version = 0;
+  #firstRound = false;
+  #housekeeper: NodeJS.Timeout | null = null;
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#loaded = options.loaded;
+    const { config } = options.loaded;
+    const workers = this.#workers(config);
+    this.scoreboard = Scoreboard.create(Math.min(maxThreads, 2 * Math.max(workers, availableParallelism())));
+    this.slots = new Slots(this.scoreboard);
+    this.#board = new HealthBoard(this.scoreboard);
+    this.monitor = new HealthMonitor({
+      now: () => performance.now(),
+      wallNow: Date.now,
+      random: options.random,
+      onChange: (change) => this.#healthChanged(change),
+      log: ({ level, event, message, fields }) => this.#log[level](message, { event, ...fields }),
+    });
+    this.threads = new ThreadPool({
+      scoreboard: this.scoreboard,
+      workers,
+      access: accessOf(config),
+      log: options.log,
+      full: () => this.#publisher.full(this.#version),
+      onSignals: (signals) => this.#signalled(signals),
+      onEvents: (events) => {
+        for (const { level, event, message, fields } of events) this.#log[level](message, { event, ...fields });
+      },
+      onSwapped: () => this.#sweep(),
+      ...(options.threadEntry === undefined ? {} : { entry: options.threadEntry }),
+    });
+  }
+
+  get loaded(): Loaded {
+    return this.#loaded;
+  }
+
+  /** Of the snapshot that was published last. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Each node that is checked has been checked once. */
+  get firstRoundDone(): boolean {
+    return this.#firstRound;
+  }
+
+  /** Real addresses by listener name. */
+  listeners(): ReadonlyMap<string, ListenAddress> {
+    return new Map([...this.#listeners].map(([name, { address }]) => [name, address]));
+  }
+
+  isOpen(name: string): boolean {
+    const listener = this.#listeners.get(name);
+    return listener !== undefined && this.threads.isOpen(listener.spec.slot);
+  }
+
+  /** First config: everything begins. The error says in words what could not be had; close() after it. */
+  async start(): Promise<Result<null, readonly string[]>> {
+    const { config } = this.#loaded;
+    const free = await this.#checkNew(this.#loaded);
+    if (!free.ok) return free;
+    const rows = this.#build(this.#loaded);
+    if (!rows.ok) return rows;
+    this.#places = placesOf(rows.value);
+    this.monitor.configure(config.pools);
+    this.#publisher.publish(rows.value, ++this.#version);
+    this.#housekeeper = setInterval(() => this.#keepHouse(), housekeeping).unref();
+    void this.#warnOfNames(config);
+    void this.monitor.firstRoundDone().then(() => {
+      this.#firstRound = true;
+    });
+    const [started] = await Promise.all([this.threads.start(), this.#firstHealth()]);
+    if (!started) return err(['the data threads did not start within a minute; see the log above']);
+    return this.#open(free.value, false);
+  }
+
+  /** Another config. The error says why all stayed as it was. */
+  async apply(next: Loaded): Promise<Applied> {
+    const before = this.#loaded;
+    const changes = [...describeChanges(before.config, next.config), ...renewedCertificates(before, next)];
+    if (changes.length === 0) return ok([]);
+    const free = await this.#checkNew(next);
+    if (!free.ok) return free;
+    const rows = this.#build(next);
+    if (!rows.ok) return rows;
+    const version = ++this.#version;
+    this.#loaded = next;
+    this.#log.setLevel(next.config.log.level);
+    this.#places = placesOf(rows.value);
+    this.#board.keepOnly(new Set([...this.#places.values()].map(({ node }) => node)));
+    this.monitor.configure(next.config.pools);
+    const messages = this.#publisher.publish(rows.value, version);
+    if (!(await this.threads.publish(messages, version)))
+      this.#log.warn('a data thread did not take the new config over in time; it will, or be ended', { version });
+    this.#resize(next.config);
+    const { config } = next;
+    if (!sameData(accessOf(before.config), accessOf(config))) this.threads.setAccess(accessOf(config));
+    await this.#changeListeners(free.value, next);
+    this.slots.retire(config, version);
+    this.#sweep();
+    void this.#warnOfNames(config);
+    return ok(changes);
+  }
+
+  async close(): Promise<void> {
+    if (this.#housekeeper !== null) clearInterval(this.#housekeeper);
+    this.monitor.close();
+    await this.threads.close();
+  }
+
+  /** Listeners that are not open yet, with their addresses made real; or what is wrong with any of them. */
+  async #checkNew(next: Loaded): Promise<Result<readonly OpenListener[], readonly string[]>> {
+    const found: OpenListener[] = [];
+    const problems: string[] = [];
+    for (const listen of next.config.listen) {
+      if (this.#listeners.has(listen.name)) continue;
+      const free = this.#sharesOwnPort(listen.address) ? ok(listen.address) : await checkFree(listen.address);
+      if (!free.ok) problems.push(free.error.message);
+      else found.push({ spec: this.#spec(listen, free.value, next), address: free.value });
+    }
+    return problems.length > 0 ? err(problems) : ok(found);
+  }
+
+  /** Moving from 127.0.0.1:80 to 0.0.0.0:80: the port is not free, but the one who has it is this process. */
+  #sharesOwnPort(address: ListenAddress): boolean {
+    if (address.kind !== 'tcp' || !this.#options.reusePort) return false;
+    return [...this.#listeners.values()].some(
+      (open) => open.address.kind === 'tcp' && open.address.port === address.port,
+    );
+  }
+
+  #spec(listen: ListenConfig, address: ListenAddress, loaded: Loaded): ListenerSpec {
+    const shared = this.#options.reusePort && address.kind === 'tcp';
+    return {
+      slot: this.slots.listener(listen.name),
+      name: listen.name,
+      address,
+      tls: loaded.tls.get(listen.name) ?? null,
+      sockets: shared ? socketsPerListener : 1,
+      reusePort: shared,
+    };
+  }
+
+  async #open(listeners: readonly OpenListener[], keepTrying: boolean): Promise<Result<null, readonly string[]>> {
+    if (listeners.length === 0) return ok(null);
+    for (const listener of listeners) this.#listeners.set(listener.spec.name, listener);
+    const specs = listeners.map(({ spec }) => spec);
+    const opened = await this.threads.listen(specs, { keepTrying });
+    if (opened.ok) return ok(null);
+    const failed = listeners.find(({ spec }) => spec.slot === opened.error.slot);
+    const line = failed === undefined ? opened.error.message : addressProblem(failed.address, opened.error).message;
+    return err([line]);
+  }
+
+  async #changeListeners(added: readonly OpenListener[], next: Loaded): Promise<void> {
+    const opened = await this.#open(added, true);
+    if (!opened.ok) for (const line of opened.error) this.#log.error(`${line}; tried again each second`);
+    const wanted = new Set(next.config.listen.map(({ name }) => name));
+    const gone = [...this.#listeners.values()].filter(({ spec }) => !wanted.has(spec.name));
+    for (const { spec } of gone) this.#listeners.delete(spec.name);
+    if (gone.length > 0) await this.threads.unlisten(gone.map(({ spec }) => spec.slot));
+    await this.#renewCertificates(next);
+  }
+
+  async #renewCertificates(next: Loaded): Promise<void> {
+    for (const [name, { spec, address }] of this.#listeners) {
+      const tls = next.tls.get(name) ?? null;
+      if (sameData(tls, spec.tls)) continue;
+      const renewed = { spec: { ...spec, tls }, address };
+      this.#listeners.set(name, renewed);
+      const result = await this.threads.renew(renewed.spec);
+      if (!result.ok) this.#log.error(`${addressText(address)} keeps its old certificate: ${result.error.message}`);
+    }
+  }
+
+  #build(next: Loaded): Result<Tables, readonly string[]> {
+    try {
+      return ok(buildRows(next.config, this.slots));
+    } catch (error) {
+      this.slots.retire(this.#loaded.config, this.#version);
+      return err([(error as Error).message]);
+    }
+  }
+
+  #workers(config: Config): number {
+    if (!this.#options.reusePort) return 1;
+    const wanted = config.workers === 'auto' ? availableParallelism() - 1 : config.workers;
+    return Math.min(workersMost, Math.max(1, wanted));
+  }
+
+  #resize(config: Config): void {
+    const wanted = this.#workers(config);
+    const most = Math.floor(this.scoreboard.threads / 2);
+    if (wanted > most) this.#log.warn(`workers: ${wanted} needs a restart; ${most} run until then`);
+    this.threads.resize(Math.min(wanted, most));
+  }
+
+  /** Resolves when each node has been checked, or when waiting any longer would be worse than beginning without. */
+  async #firstHealth(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, firstRoundWithin);
+    });
+    await Promise.race([this.monitor.firstRoundDone(), late]);
+    clearTimeout(timer);
+  }
+
+  #healthChanged({ pool, node, view, previous }: HealthChange): void {
+    const place = this.#places.get(placeName(pool, node));
+    if (place === undefined) return;
+    const fresh = previous === null || previous.fitness !== view.fitness;
+    this.#board.write(view, place, fresh);
+  }
+
+  /** What traffic said of a node that has been replaced meanwhile is not held against the one that has its row now. */
+  #signalled(signals: readonly NodeSignal[]): void {
+    for (const { pool, node, slot, generation, signal, detail } of signals) {
+      const place = this.#places.get(placeName(pool, node));
+      if (place === undefined || place.node !== slot || place.generation !== generation) continue;
+      this.monitor.report(pool, place.id, signal, detail);
+    }
+  }
+
+  #keepHouse(): void {
+    this.#board.freeProbation(performance.now());
+    this.#sweep();
+  }
+
+  #sweep(): void {
+    this.slots.sweep(this.threads.oldestHeld());
+  }
+
+  async #warnOfNames(config: Config): Promise<void> {
+    for (const line of await unresolvedNames(config)) this.#log.warn(line, { event: 'name-unresolved' });
+  }
+}
+
+const accessOf = (config: Config): { format: 'json' | 'combined' | 'off'; file: string | null } => ({
+  format: config.log.access,
+  file: config.log.accessFile,
+});
+
+const renewedCertificates = (from: Loaded, to: Loaded): string[] =>
+  to.config.listen
+    .filter(({ name, tls }) => tls !== null && from.tls.has(name) && !sameData(from.tls.get(name), to.tls.get(name)))
+    .map(({ name }) => `certificate of listener ${name}`);
+
+const placeName = (pool: string, node: string): string => JSON.stringify([pool, node]);
+
+function placesOf(rows: Tables): ReadonlyMap<string, Place> {
+  const places = new Map<string, Place>();
+  for (const pool of rows.pools) {
+    for (const { id, slot, generation } of rows.nodes.get(pool.name) ?? [])
+      places.set(placeName(pool.name, id), { id, node: slot, pool: pool.slot, generation });
+  }
+  return places;
+}

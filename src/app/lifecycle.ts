@@ -1,0 +1,66 @@
+/**
+ * From the first to the last breath of a process:
+ *
+ *   SIGHUP, a changed file   reload (one at a time)        SIGTERM             drain, then 0
+ *   SIGUSR2                  open log files again          SIGINT, or a second SIGTERM   end at once, 0
+ *
+ * The control thread outlives its own bugs: an exception that nobody caught is logged, and the data threads serve on.
+ * Ending the process would cut every client for a fault that none of them had a part in.
+ */
+import { watchConfig } from '../config/io/watch.ts';
+import type { App } from './app.ts';
+import type { Log } from './log.ts';
+
+/** Resolves with the process's exit code once everything has ended. */
+export function runToEnd(app: App): Promise<number> {
+  const { log } = app;
+  const removeAll: (() => void)[] = [watch(app), survive(log)];
+  return new Promise((resolve) => {
+    let ending = false;
+    const finish = async (ended: Promise<void>): Promise<void> => {
+      await ended;
+      if (ending) return;
+      ending = true;
+      for (const remove of removeAll) remove();
+      log.info('ended', { event: 'ended' });
+      log.flush();
+      resolve(0);
+    };
+    const end = (why: string): void => {
+      log.info(`ending at once: ${why}`, { event: 'ending' });
+      void finish(app.close());
+    };
+    const signals = {
+      SIGHUP: () => void app.reload(),
+      SIGUSR2: () => app.reopenLogs(),
+      SIGTERM: () => (app.draining ? end('a second SIGTERM') : void finish(app.drain())),
+      SIGINT: () => end('SIGINT'),
+    };
+    removeAll.push(listen(signals));
+  });
+}
+
+function watch(app: App): () => void {
+  const { source, log } = app;
+  if (source === null) return () => {};
+  const onWarning = { warn: (message: string): void => log.warn(message) };
+  const watcher = watchConfig(source.file, () => void app.reload(), { current: source.text, log: onWarning });
+  return () => watcher.close();
+}
+
+function survive(log: Log): () => void {
+  const tell = (error: unknown): void => {
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    const fields = { event: 'control-exception', stack };
+    log.error(`an exception in the control thread that nobody caught: ${message}; it goes on`, fields);
+  };
+  return listen({ uncaughtException: tell, unhandledRejection: tell });
+}
+
+/** Gives back what takes the handlers off again. */
+function listen(handlers: Readonly<Record<string, (argument: unknown) => void>>): () => void {
+  for (const [event, handler] of Object.entries(handlers)) process.on(event, handler);
+  return () => {
+    for (const [event, handler] of Object.entries(handlers)) process.off(event, handler);
+  };
+}

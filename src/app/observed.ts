@@ -1,0 +1,48 @@
+/** The process as those who watch it see it (observe/source.ts): names, slots and states of this instant, no numbers. */
+import type { NodeHealthView } from '../health/contract.ts';
+import type { ObservedConfig, ObservedListener, ObservedNode, ObservedPool, ObservedState } from '../observe/source.ts';
+import type { Control } from './control.ts';
+
+export interface ProcessFacts {
+  readonly version: string;
+  readonly config: Omit<ObservedConfig, 'version'>;
+}
+
+export function observe(control: Control, facts: ProcessFacts): ObservedState {
+  const { config } = control.loaded;
+  return {
+    version: facts.version,
+    pid: process.pid,
+    at: Date.now(),
+    uptime: process.uptime() * 1000,
+    config: { ...facts.config, version: control.version },
+    threads: control.threads.states(),
+    listeners: config.listen.map(({ name, tls }) => listener(control, name, tls !== null)),
+    pools: pools(control),
+    routes: config.routes.map(({ name, action }) => ({
+      name,
+      slot: control.slots.route(name),
+      pool: action.kind === 'pool' ? action.pool : null,
+    })),
+  };
+}
+
+function listener(control: Control, name: string, tls: boolean): ObservedListener {
+  return { name, slot: control.slots.listener(name), tls, open: control.isOpen(name) };
+}
+
+function pools(control: Control): ObservedPool[] {
+  const views = new Map(control.monitor.views().map((view) => [JSON.stringify([view.pool, view.node]), view]));
+  return control.loaded.config.pools.map((pool) => ({
+    name: pool.name,
+    slot: control.slots.pool(pool.name),
+    algorithm: pool.balance.algorithm,
+    health: control.monitor.pool(pool.name),
+    nodes: pool.nodes.flatMap((node): ObservedNode[] => {
+      const health: NodeHealthView | undefined = views.get(JSON.stringify([pool.name, node.id]));
+      const { slot } = control.slots.node(pool.name, node.id, node.url);
+      const { id, url, backup, weight } = node;
+      return health === undefined ? [] : [{ id, url, slot, backup, weight, health }];
+    }),
+  }));
+}
