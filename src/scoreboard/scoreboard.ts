@@ -164,7 +164,18 @@ export class Scoreboard {
     this.#gauges.fill(0, base, base + gaugeCells);
     const line = threadLine(thread);
     this.lines.fill(0, line + threadCell.connections, line + lineCells);
+    this.#closeConnections(this.#counters[thread]!);
     return inFlight;
+  }
+
+  /** Client connections end with their thread: accepted less closed stays the number of open ones. */
+  #closeConnections(own: Float64Array): void {
+    const accepted = listenerCounters.indexOf('accepted');
+    const closed = listenerCounters.indexOf('closed');
+    for (let slot = 0; slot < maxListeners; slot++) {
+      const row = counterRow.listener(slot);
+      own[row + closed] = own[row + accepted]!;
+    }
   }
 
   #repairPool(own: number, slot: number): void {

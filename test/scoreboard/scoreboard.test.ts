@@ -1,7 +1,15 @@
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { bucketOf } from '../../src/scoreboard/histogram.ts';
-import { maxNodes, maxPools, nodeCell, nodeCounters, poolCell, threadCell } from '../../src/scoreboard/layout.ts';
+import {
+  listenerCounters,
+  maxNodes,
+  maxPools,
+  nodeCell,
+  nodeCounters,
+  poolCell,
+  threadCell,
+} from '../../src/scoreboard/layout.ts';
 import { counterRow, nodeLine, poolLine, rowColumns, Scoreboard, threadLine } from '../../src/scoreboard/scoreboard.ts';
 
 const inFlight = (board: Scoreboard, slot: number): number => board.lines[nodeLine(slot) + nodeCell.inFlight]!;
@@ -78,6 +86,20 @@ describe('repair', () => {
     expect(board.lines[threadLine(0) + threadCell.connections]).toBe(3);
     expect(board.lines[nodeLine(4) + nodeCell.state]).toBe(1);
     expect(board.sum(counterRow.node(4))).toBe(9);
+  });
+});
+
+describe('repair of a thread that had open client connections', () => {
+  it('counts them as closed, and those of other threads not', () => {
+    const board = Scoreboard.create(2);
+    const accepted = counterRow.listener(2) + listenerCounters.indexOf('accepted');
+    const closed = counterRow.listener(2) + listenerCounters.indexOf('closed');
+    for (const thread of [0, 1]) {
+      board.counters(thread)[accepted] = 50;
+      board.counters(thread)[closed] = 20;
+    }
+    board.repair(1);
+    expect(board.sum(accepted) - board.sum(closed)).toBe(30);
   });
 });
 
