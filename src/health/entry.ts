@@ -36,6 +36,7 @@ export interface NodeEntry {
   probe: ProbeState;
   probeStartedAt: Millis;
   everProbed: boolean;
+  everFit: boolean;
   lastCheck: CheckView | null;
   /** Traffic's failure already counts as one failed check; reset when a real check has ended. */
   trafficCounted: boolean;
@@ -76,6 +77,7 @@ export function newEntry(pool: PoolEntry, spec: NodeSpec, at: Instant): NodeEntr
     probe: { at: 'waiting', due: Number.POSITIVE_INFINITY },
     probeStartedAt: Number.NEGATIVE_INFINITY,
     everProbed: false,
+    everFit: false,
     lastCheck: null,
     trafficCounted: false,
     refusalToldAt: Number.NEGATIVE_INFINITY,

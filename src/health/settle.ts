@@ -56,18 +56,25 @@ function tell(entry: NodeEntry, at: Instant, sink: Sink): void {
   entry.told = view;
   sink.changes.push({ pool: view.pool, node: view.node, view, previous });
   if (previous !== null && (moved || wished)) sink.lines.push(changeLine(entry, view, previous));
+  if (view.fitness === 'fit') entry.everFit = true;
 }
 
 function changeLine(entry: NodeEntry, view: NodeHealthView, previous: NodeHealthView): HealthLine {
   const { state, why } = describe(entry);
   const { pool, node, verdict, fitness, wish } = view;
-  const atStart = previous.verdict === 'unknown' && fitness === 'fit';
   return {
-    level: atStart ? 'debug' : view.fitness === 'unfit' && view.wish === 'ready' ? 'warn' : 'info',
+    level: levelOf(entry, view, previous),
     event: 'node-health',
     message: `node ${pool}/${node} is ${state}: ${why}`,
     fields: { pool, node, verdict, fitness, wish },
   };
+}
+
+/** Loud where a node that is wanted is lost, quiet where thousands come up as they should at the start. */
+function levelOf(entry: NodeEntry, view: NodeHealthView, previous: NodeHealthView): HealthLine['level'] {
+  const lost = view.verdict === 'unhealthy' || entry.ejection.at !== 'in';
+  if (lost && view.fitness === 'unfit' && view.wish === 'ready') return 'warn';
+  return !entry.everFit && previous.verdict === 'unknown' && view.fitness === 'fit' ? 'debug' : 'info';
 }
 
 function panicLine(pool: PoolEntry): HealthLine {

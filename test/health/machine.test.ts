@@ -248,3 +248,37 @@ describe('panic', () => {
     ]);
   });
 });
+
+describe('the log', () => {
+  it('is quiet about a good start, loud about a loss, and neither about the rest', () => {
+    const world = new World(poolSpec(['a', 'b', 'c']));
+    world.advance(4000);
+    expect(world.levels).toEqual(['debug', 'debug', 'debug']);
+    world.lines.length = 0;
+    world.levels.length = 0;
+    world.report('b', 'errors', '5 failed requests in a row');
+    world.advance(30_000);
+    world.report('b', 'success');
+    world.set('a', 'refuse');
+    world.report('a', 'refused');
+    world.advance(100);
+    world.set('a', 'ok');
+    world.advance(10_000);
+    world.wish('c', 'maint');
+    world.wish('c', 'ready');
+    world.advance(100);
+    world.set('c', { json: { status: 'drain' } });
+    world.advance(4000);
+    expect(world.lines.map((line, i) => `${world.levels[i]} ${line}`)).toEqual([
+      'warn node app/b is ejected for 30 s: 5 failed requests in a row',
+      'info node app/b is on probation: 5 failed requests in a row; one real request may try it now',
+      expect.stringMatching(/^info node app\/b is up: \d+ passed checks in a row: 200 in 3 ms$/),
+      'warn node app/a is down: 3 failed checks in a row: connect ECONNREFUSED',
+      'info node app/a is up: 2 passed checks in a row: 200 in 3 ms',
+      'info node app/c is in maintenance: the operator wishes it: no traffic, no checks',
+      'info node app/c is unknown: not checked yet',
+      'info node app/c is up: 1 passed check: 200 in 3 ms',
+      'info node app/c is draining: its health answer says drain',
+    ]);
+  });
+});

@@ -10,7 +10,7 @@ import type { NodeHealthView, PassiveSignal } from '../../src/health/contract.ts
 import type { Instant } from '../../src/health/entry.ts';
 import { HealthMachine, type ProbeJob, type ProbeResult } from '../../src/health/machine.ts';
 import type { HealthPolicy, NodeSpec, PassivePolicy, PoolSpec } from '../../src/health/policy.ts';
-import type { HealthChange } from '../../src/health/settle.ts';
+import type { HealthChange, HealthLine } from '../../src/health/settle.ts';
 
 export const healthPolicy: HealthPolicy = {
   kind: 'http',
@@ -64,7 +64,9 @@ export class World {
   /** Starts of probes: node and time. */
   readonly probes: { readonly node: string; readonly at: number }[] = [];
   readonly changes: HealthChange[] = [];
+  /** Messages for the log. */
   readonly lines: string[] = [];
+  readonly levels: HealthLine['level'][] = [];
   #running: { readonly job: ProbeJob; readonly endsAt: number; readonly result: ProbeResult }[] = [];
   overlaps = 0;
 
@@ -137,6 +139,7 @@ export class World {
     const { changes, lines } = this.machine.settle(this.at);
     this.changes.push(...changes);
     this.lines.push(...lines.map((line) => line.message));
+    this.levels.push(...lines.map((line) => line.level));
   }
 
   #start(job: ProbeJob): void {

@@ -6,8 +6,8 @@
  *                64 KiB of its body (what comes after them is not waited for)
  *
  * The time-out covers everything from the name's resolution to the body's end. Never throws and never rejects: what
- * went wrong is the result. A time-out is believed only after the loop has looked at its sockets once more, so that a
- * process that stood still does not blame a node whose answer waits in the kernel.
+ * went wrong is the result. A time-out that comes late was served by a process that stood still: the node, whose answer
+ * may wait in the kernel, gets the time-out once more.
  * Certificates are verified against Node's store (NODE_EXTRA_CA_CERTS adds to it), for the name in `host`.
  */
 import net from 'node:net';
@@ -33,6 +33,8 @@ export interface ProbeOptions {
 /** Bytes of a body that are looked at. */
 const maxBody = 64 * 1024;
 const maxDetail = 200;
+/** Lateness of a timer that says nothing, ms. */
+const leastLate = 20;
 
 export function probe(target: ProbeTarget, options: ProbeOptions): Promise<ProbeResult> {
   return new Promise((resolve) => {
@@ -52,7 +54,7 @@ class Attempt {
   readonly #resolve: (result: ProbeResult) => void;
   readonly #options: ProbeOptions;
   readonly #startedAt: Millis;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout;
   #cleanUp: (() => void) | null = null;
   #done = false;
 
@@ -61,11 +63,18 @@ class Attempt {
     this.#options = options;
     this.#resolve = resolve;
     this.#startedAt = options.now();
-    const { timeout } = target.policy;
-    this.#timer = setTimeout(() => {
-      setImmediate(() => this.end({ ok: false, detail: `timed out after ${inWords(timeout)}` }));
-    }, timeout);
+    this.#timer = this.#arm();
     options.signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  #arm(): NodeJS.Timeout {
+    const { timeout } = this.target.policy;
+    const armedAt = this.#options.now();
+    return setTimeout(() => {
+      const late = this.#options.now() - armedAt - timeout;
+      if (late > Math.max(leastLate, timeout / 4)) this.#timer = this.#arm();
+      else this.end({ ok: false, detail: `timed out after ${inWords(timeout)}` });
+    }, timeout);
   }
 
   readonly #abort = (): void => this.end({ ok: false, detail: 'given up' });

@@ -168,6 +168,14 @@ describe('what goes wrong is the result, never an exception', () => {
     expect((await run(node, { path: '/a b\r\n' })).ok).toBe(false);
   });
 
+  it('but a time-out that ran while this process stood still is not held against the node', async () => {
+    const node = await httpNode((_request, response) => response.end());
+    const running = run(node, { timeout: 300 });
+    const until = now() + 500;
+    while (now() < until);
+    expect(await running).toMatchObject({ ok: true });
+  });
+
   it('the caller gives up', async () => {
     const stop = new AbortController();
     const address = await rawNode(null);
