@@ -24,7 +24,7 @@ describe('round-robin', () => {
     );
   });
 
-  it('stays within three turns of the exact share by weight, however long it runs', () => {
+  it('stays within five turns of the exact share by weight, however long it runs', () => {
     const weights = fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 2, maxLength: 10 });
     fc.assert(
       fc.property(weights, fc.nat(), (given, seed) => {
@@ -36,7 +36,7 @@ describe('round-robin', () => {
           counts[w.pick()]!++;
           if (done % given.length !== 0) continue;
           counts.forEach((count, node) => {
-            expect(Math.abs(count - (done * given[node]!) / sum)).toBeLessThanOrEqual(3);
+            expect(Math.abs(count - (done * given[node]!) / sum)).toBeLessThanOrEqual(5);
           });
         }
       }),
