@@ -22,7 +22,7 @@ import { addressText, reusePortWorks } from './ports.ts';
 import { ownVersion } from './version.ts';
 
 export type ComposeOptions = {
-  /** Default: createLog() with the config's level. */
+  /** Gets the config's level, now and at each reload. Default: createLog(). */
   readonly log?: Log;
   /** Of the data threads, for tests; default: the engine's. */
   readonly threadEntry?: URL;
@@ -44,6 +44,7 @@ export async function compose(options: ComposeOptions): Promise<Result<App, Star
   if (!loaded.ok) return err({ kind: 'config', problems: loaded.error });
   const { config, warnings } = loaded.value;
   const log = options.log ?? createLog(config.log.level);
+  log.setLevel(config.log.level);
   for (const warning of warnings) log.warn(problemLine(warning), { event: 'config-warning' });
   const reusePort = await reusePortWorks();
   if (!reusePort)
