@@ -3,6 +3,7 @@
  * error and one of the numbers in exit.ts; a stack trace means a bug of ours.
  */
 import { Command, CommanderError } from 'commander';
+import { ownVersion } from '../app/version.ts';
 import { addCheck } from './commands/check.ts';
 import { addConfig } from './commands/config.ts';
 import { addDemo } from './commands/demo.ts';
@@ -11,7 +12,6 @@ import { addSchema } from './commands/schema.ts';
 import { addStatus } from './commands/status.ts';
 import { addVersion } from './commands/version.ts';
 import { CommandError, exitCode } from './exit.ts';
-import { ownVersion } from './version.ts';
 
 const about = `HA-aware reverse proxy and load balancer: routes each request only to a healthy app node.
 

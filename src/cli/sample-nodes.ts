@@ -26,8 +26,7 @@ const entry = import.meta.url.endsWith('.ts')
   : new URL('./sample-node.js', import.meta.url);
 
 const portTaken = (port: number): string =>
-  `port ${port} is taken, and a sample node needs it. Stop what listens there ` +
-  `(ss -ltnp 'sport = :${port}' shows it), or start evenkeel on nodes of your own: evenkeel run --to http://host:port`;
+  `port ${port} is taken by another process; stop that (ss -ltnp 'sport = :${port}' shows it), or choose another port`;
 
 export class SampleNodes {
   readonly #options: SampleNodesOptions;

@@ -1,6 +1,6 @@
 /** `evenkeel version` and `evenkeel --version`. */
 import type { Command } from 'commander';
-import { ownVersion } from '../version.ts';
+import { ownVersion } from '../../app/version.ts';
 
 export function addVersion(program: Command): void {
   program

@@ -1,0 +1,48 @@
+/** `evenkeel check`: is this config good? All its problems at once, in the words of the file. */
+import type { Command } from 'commander';
+import { loadConfigFile } from '../../config/io/load.ts';
+import type { Config, Problem } from '../../config/model.ts';
+import { count, findConfig, writeProblems } from '../config-file.ts';
+import { exitCode } from '../exit.ts';
+
+interface Options {
+  readonly config?: string;
+  readonly json?: true;
+}
+
+const summary = (config: Config): string => {
+  const nodes = config.pools.reduce((sum, pool) => sum + pool.nodes.length, 0);
+  const parts = [count(config.listen.length, 'listener'), count(config.pools.length, 'pool'), count(nodes, 'node')];
+  return [...parts, count(config.routes.length, 'route')].join(', ');
+};
+
+const verdict = (problems: readonly Problem[]): string => {
+  const errors = problems.filter((problem) => problem.severity === 'error').length;
+  const warnings = problems.length - errors;
+  return `${count(errors, 'error')}${warnings > 0 ? `, ${count(warnings, 'warning')}` : ''}`;
+};
+
+async function check(options: Options): Promise<void> {
+  const file = findConfig(options.config);
+  const loaded = await loadConfigFile(file, { env: process.env, now: new Date() });
+  const problems = loaded.ok ? loaded.value.warnings : loaded.error;
+  if (!loaded.ok) process.exitCode = exitCode.failed;
+  if (options.json === true) {
+    process.stdout.write(`${JSON.stringify({ ok: loaded.ok, file, problems }, null, 2)}\n`);
+    return;
+  }
+  writeProblems(process.stdout, problems);
+  if (problems.length > 0) process.stdout.write('\n');
+  process.stdout.write(
+    loaded.ok ? `${file} is valid: ${summary(loaded.value.config)}\n` : `${file}: ${verdict(problems)}\n`,
+  );
+}
+
+export function addCheck(program: Command): void {
+  program
+    .command('check')
+    .description('check a config file and show all its problems; exits 0 if it is valid, 1 if not')
+    .option('-c, --config <file>', 'the file (default: ./config.yaml, then /etc/evenkeel/config.yaml)')
+    .option('--json', 'problems as JSON: { ok, file, problems }')
+    .action(check);
+}

@@ -1,0 +1,16 @@
+/** From a config to a running evenkeel, with every reason why not told on standard error. Used by run and demo. */
+import type { App } from '../app/app.ts';
+import { type ComposeOptions, compose } from '../app/compose.ts';
+import { writeProblems } from './config-file.ts';
+import { CommandError, exitCode } from './exit.ts';
+
+export type ConfigSource = { readonly file: string } | Extract<ComposeOptions, { readonly config: unknown }>;
+
+/** Rejects with a CommandError if the config is bad or an address is taken; nothing is left running then. */
+export async function startApp(source: ConfigSource): Promise<App> {
+  const started = await compose('file' in source ? { file: source.file, env: process.env } : source);
+  if (started.ok) return started.value;
+  if (started.error.kind === 'start') throw new CommandError(started.error.lines.join('\n'), exitCode.failed);
+  writeProblems(process.stderr, started.error.problems);
+  throw new CommandError('evenkeel did not start: the config has problems', exitCode.failed);
+}
