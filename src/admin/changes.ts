@@ -7,8 +7,8 @@ import type { Millis } from '../base/ids.ts';
 import type { Wish } from '../base/node-state.ts';
 import type { Result } from '../base/result.ts';
 import type { PoolStats } from '../observe/stats-model.ts';
-import type { AdminActions, AuditEntry } from './actions.ts';
-import { json, oneOf, type ProblemAnswer, problemResponse, shortened, withoutSource } from './problem.ts';
+import type { AdminActions, AuditEntry, ReloadResult } from './actions.ts';
+import { json, oneOf, type ProblemAnswer, printable, problemResponse, shortened, withoutSource } from './problem.ts';
 
 export interface ChangeOptions {
   readonly actions: AdminActions;
@@ -30,38 +30,46 @@ export function findPool(pools: readonly PoolStats[], name: string): { readonly 
   return { status: 404, title: 'Unknown pool', detail: `there is no pool ${shortened(name)}; ${oneOf(known)}` };
 }
 
-/** One audited change: begun before its body is read, so that the entry tells how long it took. */
-interface Change {
-  readonly done: (answer: Response) => Response;
-  readonly refused: (problem: ProblemAnswer) => Response;
-  readonly failed: (problem: ProblemAnswer) => Response;
+/** How a change ended. `value`: what was asked for, in one word for the audit log. */
+type Ended =
+  | { readonly result: 'done'; readonly value: string; readonly answer: Response }
+  | { readonly result: 'refused' | 'failed'; readonly value: string; readonly problem: ProblemAnswer };
+
+const refused = (problem: ProblemAnswer, value = ''): Ended => ({ result: 'refused', value, problem });
+
+interface About {
+  readonly action: string;
+  readonly target: string;
+  readonly change: (body: string) => Ended | Promise<Ended>;
 }
 
-function beginChange(
-  { actions, now, peerOf }: ChangeOptions,
-  context: Context,
-  about: Pick<AuditEntry, 'action' | 'target' | 'value'>,
-): Change {
+/** Reads the body, makes the change, and tells the audit log how it ended, whatever happens. */
+function audited(options: ChangeOptions, context: Context, { action, target, change }: About): Promise<Response> {
+  const { actions, now, peerOf, readBody } = options;
   const begun = now();
-  const audit = (result: AuditEntry['result'], reason: string): void =>
-    actions.audit({ ...about, result, reason, peer: peerOf(context), tookMs: Math.max(0, now() - begun) });
-  const tell = (result: 'refused' | 'failed') => (problem: ProblemAnswer) => {
-    audit(result, problem.detail);
-    return problemResponse(problem);
-  };
-  const done = (answer: Response): Response => {
-    audit('done', '');
-    return answer;
-  };
-  return { done, refused: tell('refused'), failed: tell('failed') };
+  const tell = (about: Pick<AuditEntry, 'value' | 'result' | 'reason'>): void =>
+    actions.audit({ action, target, ...about, peer: peerOf(context), tookMs: Math.max(0, now() - begun) });
+  return readBody(context.req.raw)
+    .then((body) => (body.ok ? change(body.value) : refused(body.error)))
+    .then(
+      (ended) => {
+        const { value, result } = ended;
+        tell({ value, result, reason: ended.result === 'done' ? '' : ended.problem.detail });
+        return ended.result === 'done' ? ended.answer : problemResponse(ended.problem);
+      },
+      (error: unknown) => {
+        tell({ value: '', result: 'failed', reason: 'internal error' });
+        throw error;
+      },
+    );
 }
 
 /** Tells of a change that was refused before it was looked at. */
 export function auditRefusal(options: ChangeOptions, context: Context, reason: string): void {
   const { method, path } = context.req;
   options.actions.audit({
-    action: method.slice(0, 20),
-    target: path.slice(0, 200),
+    action: printable(method, 20),
+    target: printable(path, 200),
     value: '',
     result: 'refused',
     reason,
@@ -71,25 +79,29 @@ export function auditRefusal(options: ChangeOptions, context: Context, reason: s
 }
 
 export function setWish(options: ChangeOptions, context: Context): Promise<Response> {
-  const target = `${param(context, 'pool')}/${param(context, 'node')}`.slice(0, 300);
-  return options.readBody(context.req.raw).then((body) => {
-    const wish = body.ok ? wishOf(body.value) : body.error;
-    const value = typeof wish === 'string' ? wish : '';
-    const change = beginChange(options, context, { action: 'set-wish', target, value });
-    if (typeof wish !== 'string') return change.refused(wish);
-    const found = findPool(options.actions.stats().pools, param(context, 'pool'));
-    if ('status' in found) return change.refused(found);
-    const node = found.pool.nodes.find((one) => one.id === param(context, 'node'));
-    if (node === undefined) return change.refused(unknownNode(found.pool, param(context, 'node')));
-    options.actions.setWish({ pool: found.pool.name, node: node.id, wish });
-    const after = options.actions.stats().pools.find((one) => one.name === found.pool.name);
-    return change.done(json(after?.nodes.find((one) => one.id === node.id) ?? { id: node.id, wish }));
+  const { actions } = options;
+  const names = { pool: param(context, 'pool'), node: param(context, 'node') };
+  const change = (body: string): Ended => {
+    const wish = wishOf(body);
+    if (typeof wish !== 'string') return refused(wish);
+    const found = findPool(actions.stats().pools, names.pool);
+    if ('status' in found) return refused(found, wish);
+    const nodeIn = (pool: PoolStats | undefined) => pool?.nodes.find((one) => one.id === names.node);
+    if (nodeIn(found.pool) === undefined) return refused(unknownNode(found.pool, names.node), wish);
+    actions.setWish({ ...names, wish });
+    const after = nodeIn(actions.stats().pools.find((one) => one.name === names.pool));
+    return { result: 'done', value: wish, answer: json(after ?? { id: names.node, wish }) };
+  };
+  return audited(options, context, {
+    action: 'set-wish',
+    target: printable(`${names.pool}/${names.node}`, 300),
+    change,
   });
 }
 
 function unknownNode(pool: PoolStats, id: string): ProblemAnswer {
   const known = pool.nodes.map((one) => one.id);
-  const detail = `pool ${JSON.stringify(pool.name)} has no node ${shortened(id)}; ${oneOf(known)}`;
+  const detail = `pool ${shortened(pool.name)} has no node ${shortened(id)}; ${oneOf(known)}`;
   return { status: 404, title: 'Unknown node', detail };
 }
 
@@ -117,24 +129,27 @@ function parseObject(text: string): object | null {
 }
 
 export function reload(options: ChangeOptions, context: Context): Promise<Response> {
-  const change = beginChange(options, context, { action: 'reload', target: '', value: '' });
-  return options.readBody(context.req.raw).then((body) => {
-    if (!body.ok) return change.refused(body.error);
-    if (body.value.trim() !== '' && parseObject(body.value) === null) {
-      return change.refused({ status: 400, title: 'Body is not a JSON object', detail: 'send {} or nothing' });
+  const change = (body: string): Ended | Promise<Ended> => {
+    if (body.trim() !== '' && parseObject(body) === null) {
+      return refused({ status: 400, title: 'Body is not a JSON object', detail: 'send {} or nothing' });
     }
-    return options.actions.reload().then((result) => {
-      if (result.ok) {
-        const { version, changed, warnings } = result;
-        return change.done(json({ version, changed, warnings: warnings.map(withoutSource) }));
-      }
-      const { version, problems } = result;
-      return change.failed({
-        status: 422,
-        title: 'Config refused',
-        detail: `${problems.length} problem${problems.length === 1 ? '' : 's'}; config ${version} stays in force`,
-        extra: { version, problems: problems.map(withoutSource) },
-      });
-    });
-  });
+    return options.actions.reload().then(reloadEnded);
+  };
+  return audited(options, context, { action: 'reload', target: '', change });
+}
+
+function reloadEnded(result: ReloadResult): Ended {
+  const { version } = result;
+  if (result.ok) {
+    const warnings = result.warnings.map(withoutSource);
+    return { result: 'done', value: '', answer: json({ version, changed: result.changed, warnings }) };
+  }
+  const problems = result.problems.map(withoutSource);
+  const count = `${problems.length} problem${problems.length === 1 ? '' : 's'}`;
+  const detail = `${count}; config ${version} stays in force`;
+  return {
+    result: 'failed',
+    value: '',
+    problem: { status: 422, title: 'Config refused', detail, extra: { version, problems } },
+  };
 }

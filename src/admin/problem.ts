@@ -22,9 +22,15 @@ export const json = (value: unknown, status = 200): Response =>
     headers: { ...fixedFields, 'content-type': 'application/json' },
   });
 
-/** What a caller sent, quoted and cut short. */
-export const shortened = (text: string): string =>
-  JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}...` : text);
+/** Text from a caller, cut short and with whatever is not printable ASCII escaped: it may end up on a terminal. */
+export const printable = (text: string, longest: number): string =>
+  (text.length > longest ? `${text.slice(0, longest)}...` : text).replace(
+    /[^ -~]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+
+/** The same in quotes, for messages. */
+export const shortened = (text: string): string => `"${printable(text, 100)}"`;
 
 export function problemResponse({ status, title, detail, extra = {} }: ProblemAnswer): Response {
   const headers: Record<string, string> = { ...fixedFields, 'content-type': 'application/problem+json' };
@@ -47,7 +53,7 @@ const shownAtMost = 40;
 /** `known: "a", "b"`, cut short; for names that a caller may have meant. */
 export function oneOf(names: readonly string[]): string {
   if (names.length === 0) return 'there are none';
-  const shown = names.slice(0, shownAtMost).map((name) => JSON.stringify(name));
+  const shown = names.slice(0, shownAtMost).map(shortened);
   const more = names.length - shown.length;
   return `known: ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }

@@ -206,6 +206,7 @@ describe('a reload', () => {
     expect(answer.status).toBe(500);
     expect(answer.text).not.toContain('s3cret');
     expect(world.errors).toHaveLength(1);
+    expect(world.audited).toMatchObject([{ action: 'reload', result: 'failed', reason: 'internal error' }]);
     expect((await get('/livez')).status).toBe(200);
   });
 
