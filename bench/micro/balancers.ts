@@ -133,7 +133,7 @@ function owners(ids: readonly string[]): Int32Array {
   });
 }
 
-const keyCount = (size: number): number => Math.max(100_000, size * 100);
+const keyCount = (size: number): number => Math.max(100_000, size * 1000);
 const percent = (share: number): string => `${(share * 100).toFixed(share < 0.01 ? 4 : 2)} %`;
 
 function consistency(size: number): Row {

@@ -2,43 +2,52 @@
  * Points of nodes on a circle of 2^32, and the live ones among them.
  *
  *   construction: hash and sort all points (8 per node), once in a group's life
- *   retain(): copy those of live nodes, in order, and index them by their leading bits: no hashing, no sorting
+ *   retain(): copy those of live nodes, in order, and index them by their leading bits: no hashing, no sorting, and
+ *             no branch that depends on a node (five times faster than one that is guessed wrong)
  *   firstAt(x): the live point at or clockwise after x, in constant time: its bucket, then a step or two
  *
  * Points depend on the nodes' keys alone, never on their order, so that every process has the same circle. Two nodes
  * whose keys collide (one chance in 86 among 10 000) are told apart by their order in the group.
  */
+import { assert } from '../base/assert.ts';
 import { mix32 } from '../base/hash.ts';
 import type { NodeGroup } from './contract.ts';
 
 export const pointsPerNode = 8;
 const golden = 0x9e3779b9;
+/** Nodes are kept as 16-bit numbers. */
+const maxSize = 65_536;
 
 export class Ring {
   /** All points, ascending, and their nodes. */
   readonly #allPositions: Uint32Array;
-  readonly #allNodes: Int32Array;
+  readonly #allNodes: Uint16Array;
   /** Those of live nodes; the first `count` are valid. */
   readonly positions: Uint32Array;
-  readonly nodes: Int32Array;
+  readonly nodes: Uint16Array;
   #count = 0;
-  /** First live point of each stretch of the circle. */
+  /** By stretch of the circle: its first point among all, and among the live ones. */
+  readonly #allBucket: Int32Array;
   readonly #bucket: Int32Array;
-  /** Weights as bytes: retain() looks them up in no order, and bytes stay in the nearest cache. */
-  readonly #fit: Uint8Array;
   readonly #shift: number;
+  /** By point among all: how many live ones lie before it. By node: 1 if live. Filled by retain(), for itself. */
+  readonly #before: Int32Array;
+  readonly #fit: Uint8Array;
 
   constructor(keys: Uint32Array) {
+    assert(keys.length <= maxSize, `ring: ${keys.length} nodes, at most ${maxSize} are possible`);
     const total = keys.length * pointsPerNode;
-    // At least two buckets: a shift by 32 would be a shift by 0.
-    const bits = Math.max(1, 32 - Math.clz32(Math.max(1, total - 1)));
+    // One to two points per bucket. At least two buckets: a shift by 32 would be a shift by 0.
+    const bits = Math.max(1, 31 - Math.clz32(Math.max(1, total)));
     this.#shift = 32 - bits;
+    this.#allBucket = new Int32Array(2 ** bits);
     this.#bucket = new Int32Array(2 ** bits);
-    this.#fit = new Uint8Array(keys.length);
     this.#allPositions = new Uint32Array(total);
-    this.#allNodes = new Int32Array(total);
+    this.#allNodes = new Uint16Array(total);
     this.positions = new Uint32Array(total);
-    this.nodes = new Int32Array(total);
+    this.nodes = new Uint16Array(total);
+    this.#before = new Int32Array(total + 1);
+    this.#fit = new Uint8Array(keys.length);
     this.#place(distinct(keys));
   }
 
@@ -47,25 +56,26 @@ export class Ring {
   }
 
   get bytes(): number {
-    const arrays = [this.#allPositions, this.#allNodes, this.positions, this.nodes, this.#bucket];
-    return arrays.reduce((sum, array) => sum + array.byteLength, 0);
+    const all = [this.#allPositions, this.#allNodes, this.#allBucket, this.#before, this.#fit];
+    return [...all, this.positions, this.nodes, this.#bucket].reduce((sum, array) => sum + array.byteLength, 0);
   }
 
   /** Sorts by counting per bucket, then by insertion: points are spread evenly, so both are linear. */
   #place(keys: Uint32Array): void {
-    const bucket = this.#bucket;
+    const bucket = this.#allBucket;
     for (let node = 0; node < keys.length; node++) {
       for (let r = 0; r < pointsPerNode; r++) bucket[pointOf(keys[node]!, r) >>> this.#shift]!++;
     }
     let sum = 0;
     for (let b = 0; b < bucket.length; b++) {
       sum += bucket[b]!;
-      bucket[b] = sum - bucket[b]!;
+      bucket[b] = sum;
     }
-    for (let node = 0; node < keys.length; node++) {
+    // Filled from its end, each bucket's number comes to stand at its first point.
+    for (let node = keys.length - 1; node >= 0; node--) {
       for (let r = 0; r < pointsPerNode; r++) {
         const position = pointOf(keys[node]!, r);
-        const at = bucket[position >>> this.#shift]!++;
+        const at = --bucket[position >>> this.#shift]!;
         this.#allPositions[at] = position;
         this.#allNodes[at] = node;
       }
@@ -94,20 +104,20 @@ export class Ring {
 
   /** Takes the points of nodes whose weight is above 0. */
   retain(weights: NodeGroup['weights']): void {
-    const bucket = this.#bucket;
     const fit = this.#fit;
+    const before = this.#before;
+    const total = this.#allNodes.length;
     let count = 0;
-    let filled = 0;
     for (let node = 0; node < fit.length; node++) fit[node] = weights[node]! > 0 ? 1 : 0;
-    for (let i = 0; i < this.#allNodes.length; i++) {
+    for (let i = 0; i < total; i++) {
       const node = this.#allNodes[i]!;
-      if (fit[node] === 0) continue;
-      const position = this.#allPositions[i]!;
-      for (const last = position >>> this.#shift; filled <= last; filled++) bucket[filled] = count;
-      this.positions[count] = position;
-      this.nodes[count++] = node;
+      this.positions[count] = this.#allPositions[i]!;
+      this.nodes[count] = node;
+      before[i] = count;
+      count += fit[node]!;
     }
-    bucket.fill(count, filled);
+    before[total] = count;
+    for (let b = 0; b < this.#bucket.length; b++) this.#bucket[b] = before[this.#allBucket[b]!]!;
     this.#count = count;
   }
 
