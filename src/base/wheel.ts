@@ -70,8 +70,8 @@ export class Wheel {
 
   #visit(slot: Slot, now: Millis): void {
     // The list is taken out first: what is armed again meanwhile may come into the same slot.
-    const due = new Slot();
     if (slot.wheelNext === slot) return;
+    const due = new Slot();
     due.wheelNext = slot.wheelNext;
     due.wheelPrevious = slot.wheelPrevious;
     due.wheelNext!.wheelPrevious = due;

@@ -41,6 +41,8 @@ export class ChunkedReader {
   #left = 0;
   #extension = '';
   #extensionBytes = 0;
+  /** Length of the trailer lines whose syntax has been checked. */
+  #checked = 0;
   /** The trailer fields' lines, syntax checked once complete. */
   trailers = '';
   fault: ChunkFault | null = null;
@@ -166,7 +168,6 @@ export class ChunkedReader {
         return this.#keepTrailer(byte);
       default: // lastLf
         if (byte !== 0x0a) return this.#fail('bad-trailer');
-        if (!trailerPattern.test(this.trailers)) return this.#fail('bad-trailer');
         this.#state = complete;
         return this.trailers === '';
     }
@@ -174,8 +175,10 @@ export class ChunkedReader {
 
   #keepTrailer(byte: number): boolean {
     this.trailers += String.fromCharCode(byte);
-    if (this.trailers.length > maxTrailerBytes || (byte === 0x0a && !trailerPattern.test(this.trailers)))
-      this.#fail('bad-trailer');
+    if (this.trailers.length > maxTrailerBytes) return this.#fail('bad-trailer');
+    if (byte !== 0x0a) return false;
+    if (!trailerPattern.test(this.trailers.slice(this.#checked))) return this.#fail('bad-trailer');
+    this.#checked = this.trailers.length;
     return false;
   }
 

@@ -3,11 +3,10 @@
  * chooses the status and the reason. It sees incomplete heads too, so that a hopeless one is refused at once instead of
  * being waited for, with the verdict that the whole head would get.
  */
-import { fieldLine, isToken } from './grammar.ts';
+import { fieldLine, isToken, looseLineEnd } from './grammar.ts';
 import { type HeadLimits, type Refusal, refuse } from './request-head.ts';
 
 const controlByte = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/;
-const looseLineEnd = /(?:^|[^\r])\n|\r[^\n]/;
 const versionPattern = /^HTTP\/([0-9])\.([0-9])$/;
 const oneField = new RegExp(`^${fieldLine}$`);
 
@@ -15,22 +14,19 @@ export function explainHead(text: string, limits: HeadLimits): Refusal {
   return refuseRequestLine(text, limits) ?? refuseBytes(text) ?? refuseFields(text);
 }
 
-/**
- * What can be said of a head that is not whole: null if it may still become a good one. `from` is where the bytes that
- * were not looked at before begin.
- */
-export function refuseEarly(text: string, from: number, limits: HeadLimits): Refusal | null {
-  // In the order of explainHead, so that the verdict does not depend on how the bytes were split.
-  const line = text.includes('\r\n') ? refuseRequestLine(text, limits) : null;
-  return line ?? refuseBytes(from > 0 ? text.slice(from - 1) : text);
+/** What can be said of the beginning of a head: null if it may still become a good one. In the order of explainHead. */
+export function refuseEarly(text: string, limits: HeadLimits): Refusal | null {
+  return (text.includes('\r\n') ? refuseRequestLine(text, limits) : null) ?? refuseBytes(text);
 }
 
-function refuseBytes(text: string): Refusal | null {
+/** Bytes that no head may hold. A CR at the very end is not judged: its LF may be on the way. */
+export function refuseBytes(text: string): Refusal | null {
   if (controlByte.test(text)) return refuse(400, 'bad-request-line', 'a control byte in the head');
   return looseLineEnd.test(text) ? refuse(400, 'bad-request-line', 'a line that does not end with CR LF') : null;
 }
 
-function refuseRequestLine(text: string, limits: HeadLimits): Refusal | null {
+/** The first line of a text that has at least one CRLF. */
+export function refuseRequestLine(text: string, limits: HeadLimits): Refusal | null {
   const end = text.indexOf('\r\n');
   const line = end === -1 ? text : text.slice(0, end);
   const parts = line.split(' ');

@@ -13,6 +13,9 @@ export const fieldValue = '[\\t\\x20-\\x7e\\x80-\\xff]';
 /** One field line with its CRLF. No fold, no space before the colon, no empty name. RFC 9112 5. */
 export const fieldLine = `${token}+:${fieldValue}*\\r\\n`;
 
+/** A line end other than CR LF somewhere in the text; a CR at its very end is not judged. */
+export const looseLineEnd = /(?:^|[^\r])\n|\r[^\n]/;
+
 const tokenOnly = new RegExp(`^${token}+$`);
 export const isToken = (text: string): boolean => tokenOnly.test(text);
 

@@ -125,7 +125,7 @@ export function readRequestHead(
 
 /** Why a head is refused of which only the first maxHead bytes are looked at. */
 export function headTooLarge(text: string, limits: HeadLimits): Refusal {
-  const early = refuseEarly(text, 0, limits);
+  const early = refuseEarly(text, limits);
   if (early !== null) return early;
   const lineEnd = text.indexOf('\r\n');
   // 32 bytes of method, two spaces, HTTP/1.1

@@ -1,8 +1,15 @@
-/** The data plane of one thread: listeners, client connections, upstream pools. Contract first; the body is being written. */
+/**
+ * The data plane of one thread: listeners, client connections, pools and their connections to nodes. It knows nothing of
+ * config files, probes or logs: a snapshot comes in, signals, events and outcomes go out.
+ */
 import type { Random } from '../../base/random.ts';
 import type { ListenerSpec, Snapshot } from '../../routing/snapshot.ts';
 import type { Scoreboard } from '../../scoreboard/scoreboard.ts';
 import type { EngineEvent, NodeSignal, Outcome } from '../outcome.ts';
+import { Context } from './context.ts';
+import { SnapshotHolds } from './holds.ts';
+import { Listener } from './listener.ts';
+import { Pools } from './pools.ts';
 
 export interface EngineOptions {
   readonly thread: number;
@@ -27,4 +34,68 @@ export interface EngineContract {
   drain(): void;
   /** Cuts everything at once. */
   destroy(): void;
+}
+
+export class Engine implements EngineContract {
+  readonly #context: Context;
+  readonly #listeners = new Map<number, Listener>();
+  readonly #ticker: ReturnType<typeof setInterval>;
+  #drainedTold = false;
+
+  constructor(options: EngineOptions) {
+    this.#context = new Context(options, {
+      holds: new SnapshotHolds(options.scoreboard, options.thread),
+      pools: (context) => new Pools(context),
+    });
+    this.#context.clientClosed = () => this.#tellDrained();
+    this.#ticker = setInterval(() => this.#tick(), this.#context.tickMs);
+  }
+
+  #tick(): void {
+    try {
+      this.#context.tick();
+    } catch (error) {
+      this.#context.exception('the timing wheel', error);
+    }
+  }
+
+  swap(snapshot: Snapshot): void {
+    this.#context.holds.swap(snapshot);
+    this.#context.useSettings(snapshot.settings);
+    this.#context.pools.swap(snapshot);
+  }
+
+  async listen(spec: ListenerSpec): Promise<void> {
+    const listener = new Listener(spec, this.#context);
+    await listener.open();
+    this.#listeners.set(spec.slot, listener);
+  }
+
+  async unlisten(slot: number): Promise<void> {
+    const listener = this.#listeners.get(slot);
+    this.#listeners.delete(slot);
+    await listener?.close();
+  }
+
+  drain(): void {
+    this.#context.draining = true;
+    const closing = [...this.#listeners.values()].map((listener) => listener.close());
+    this.#listeners.clear();
+    for (const client of this.#context.clients) client.drain();
+    void Promise.all(closing).then(() => this.#tellDrained());
+  }
+
+  #tellDrained(): void {
+    if (!this.#context.draining || this.#drainedTold || this.#context.clients.size > 0) return;
+    this.#drainedTold = true;
+    this.#context.options.onDrained();
+  }
+
+  destroy(): void {
+    clearInterval(this.#ticker);
+    for (const listener of this.#listeners.values()) listener.closeNow();
+    this.#listeners.clear();
+    for (const client of this.#context.clients) client.socket.destroy();
+    this.#context.pools.destroy();
+  }
 }

@@ -1,0 +1,101 @@
+/**
+ * What the node gets: the request's head, written anew from what was understood.
+ *
+ * The fields that tell about the client are ours alone. From a peer that is not in `trustedProxies` they are replaced;
+ * from one that is, X-Forwarded-For is appended to and the rest is kept. They are added last, after the client's own
+ * Connection field has had its effect, so nobody can make us drop them (CVE-2024-45410, CVE-2022-31813).
+ */
+import type { FieldsConfig } from '../config/model.ts';
+import type { RouteView } from '../routing/snapshot.ts';
+import { dropFields } from './http1/grammar.ts';
+import { chunked, type RequestHead } from './http1/request-head.ts';
+
+/** What is known of the client's connection. */
+export interface Peer {
+  /** Address of the other end; `unix` if it has none. */
+  readonly address: string;
+  readonly trusted: boolean;
+  readonly scheme: 'http' | 'https';
+  /** Local port; empty for a unix socket. */
+  readonly port: string;
+  /** Whether an address is in trustedProxies. */
+  readonly isTrusted: (address: string) => boolean;
+}
+
+export interface ForwardOptions {
+  readonly target: string;
+  readonly requestId: string;
+  /** Host field if the request had none. */
+  readonly authority: string;
+  readonly fields: FieldsConfig;
+}
+
+const upgradeFields = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+
+export function requestText(head: RequestHead, peer: Peer, route: RouteView, options: ForwardOptions): string {
+  let kept = route.requestDrop === null ? head.fields : dropFields(head.fields, route.requestDrop);
+  if (!head.hostKept && !route.requestDrop?.has('host'))
+    kept = `Host: ${head.authority || options.authority}\r\n${kept}`;
+  if (options.fields.via !== null) kept = withVia(kept, head, options.fields.via);
+  return `${head.method} ${options.target} HTTP/1.1\r\n${kept}${route.requestSet}${framing(head)}${forwardedFields(head, peer, options)}X-Request-Id: ${options.requestId}\r\n\r\n`;
+}
+
+function framing(head: RequestHead): string {
+  let text = '';
+  if (head.framed)
+    text = head.bodyLength === chunked ? 'Transfer-Encoding: chunked\r\n' : `Content-Length: ${head.bodyLength}\r\n`;
+  if (head.upgrade) text += upgradeFields;
+  if (head.teTrailers) text += 'TE: trailers\r\nConnection: TE\r\n';
+  return text;
+}
+
+function forwardedFields(head: RequestHead, peer: Peer, options: ForwardOptions): string {
+  let text: string;
+  if (peer.trusted) {
+    const chain = head.forwardedFor === '' ? peer.address : `${head.forwardedFor}, ${peer.address}`;
+    text = `X-Forwarded-For: ${chain}\r\nX-Real-IP: ${clientAddress(head, peer)}\r\nX-Forwarded-Proto: ${head.forwardedProto || peer.scheme}\r\nX-Forwarded-Host: ${head.forwardedHost || head.authority}\r\nX-Forwarded-Port: ${head.forwardedPort || peer.port}\r\n${head.forwardedOther}`;
+  } else {
+    text = `X-Forwarded-For: ${peer.address}\r\nX-Real-IP: ${peer.address}\r\nX-Forwarded-Proto: ${peer.scheme}\r\nX-Forwarded-Host: ${head.authority}\r\nX-Forwarded-Port: ${peer.port}\r\n`;
+  }
+  return options.fields.forwarded ? text + forwardedField(head, peer) : text;
+}
+
+/** RFC 7239. IPv6 is bracketed and quoted; an obscured `unknown` where there is no address. */
+function forwardedField(head: RequestHead, peer: Peer): string {
+  const node = peer.address.includes(':') ? `"[${peer.address}]"` : peer.address === 'unix' ? 'unknown' : peer.address;
+  const host = head.authority === '' ? '' : `;host="${head.authority}"`;
+  const own = `for=${node};proto=${peer.scheme}${host}`;
+  const before = peer.trusted && head.forwarded !== '' ? `${head.forwarded}, ` : '';
+  return `Forwarded: ${before}${own}\r\n`;
+}
+
+/** The rightmost address of X-Forwarded-For that is no trusted proxy; the peer itself if it is not trusted. */
+export function clientAddress(head: RequestHead, peer: Peer): string {
+  if (!peer.trusted || head.forwardedFor === '') return peer.address;
+  const chain = head.forwardedFor.split(',');
+  for (let i = chain.length - 1; i >= 0; i--) {
+    const address = chain[i]!.trim();
+    if (!/^[0-9A-Fa-f.:]{2,45}$/.test(address)) return peer.address;
+    if (i === 0 || !peer.isTrusted(address)) return address;
+  }
+  return peer.address;
+}
+
+function withVia(fields: string, head: RequestHead, name: string): string {
+  const own = `1.${head.minor} ek-${name}`;
+  if (head.via === '') return `${fields}Via: ${own}\r\n`;
+  return `${dropFields(fields, viaName)}Via: ${head.via}, ${own}\r\n`;
+}
+
+const viaName: ReadonlySet<string> = new Set(['via']);
+
+/** The request has been through us already. */
+export function isLoop(head: RequestHead, via: string | null): boolean {
+  return via !== null && head.via !== '' && head.via.split(',').some((hop) => hop.trim().endsWith(` ek-${via}`));
+}
+
+const idPattern = /^[\w.-]{1,128}$/;
+
+/** The id that a trusted peer gave, if it is a plain one. */
+export const keptRequestId = (head: RequestHead, peer: Peer): string | null =>
+  peer.trusted && head.requestId !== '' && idPattern.test(head.requestId) ? head.requestId : null;

@@ -1,0 +1,297 @@
+/**
+ * One try to get an answer from one node: connect or reuse, send, relay, leave. An exchange has one at a time.
+ *
+ * It holds one unit of the node's in-flight count from its beginning to leave(), which runs once. After it no
+ * event of the connection reaches it.
+ */
+
+import type { Failure } from '../errors.ts';
+import { requestText } from '../forwarding.ts';
+import { dropFields } from '../http1/grammar.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
+import type { End, NodeSignal } from '../outcome.ts';
+import type { Pool } from '../pool.ts';
+import type { Context } from './context.ts';
+import type { Exchange } from './exchange.ts';
+import { interimText, ResponseRelay } from './response-relay.ts';
+import { Tunnel } from './tunnel.ts';
+import type { Upstream, UpstreamUser } from './upstream.ts';
+import type { UpstreamNode } from './upstream-node.ts';
+
+/** Kept body bytes up to this size leave with the head in one write. */
+const oneWriteBytes = 16 * 1024;
+
+export class Attempt implements UpstreamUser {
+  readonly exchange: Exchange;
+  readonly node: UpstreamNode;
+  readonly upstream: Upstream;
+  /** The connection had served before. */
+  readonly reused: boolean;
+  /** Bytes of the request have been handed to a connected socket. */
+  sending = false;
+  /** -1 = no byte of an answer. */
+  ttfbMs = -1;
+  readonly #context: Context;
+  readonly #pool: Pool;
+  readonly #index: number;
+  readonly #began: number;
+  #probing: boolean;
+  #relay: ResponseRelay;
+  #blocked = false;
+  #left = false;
+  #keepAlive = false;
+  #idleMs = 0;
+
+  /** `index`: of the node in the pool, as just picked. `fresh`: a new connection whatever is idle. */
+  constructor(exchange: Exchange, index: number, fresh: boolean) {
+    const pool = exchange.pool!;
+    this.exchange = exchange;
+    this.#context = exchange.context;
+    this.#pool = pool;
+    this.#index = index;
+    this.#probing = pool.probing;
+    this.#began = this.#context.now();
+    this.node = this.#context.pools.node(pool.nodes[index]!, pool.row);
+    const kept = fresh ? null : this.node.take(exchange.retries!.repeatable, this.#began);
+    this.reused = kept !== null;
+    this.upstream = kept ?? this.node.connect();
+    this.#relay = new ResponseRelay(this, this.upstream);
+  }
+
+  /** Sends at once on a kept connection; a new one calls connected(). */
+  begin(): void {
+    this.upstream.use(this);
+    if (!this.reused) return;
+    this.node.count('reused');
+    this.#send();
+  }
+
+  // ---- sending ---------------------------------------------------------------------------------------------------
+
+  connected(): void {
+    this.exchange.connectMs = this.upstream.connectMs;
+    this.#send();
+  }
+
+  #send(): void {
+    const { exchange, upstream, node } = this;
+    const { body } = exchange;
+    const text = requestText(exchange.head, exchange.client.peer, exchange.route!, {
+      target: exchange.target,
+      requestId: exchange.id,
+      authority: node.row.authority,
+      fields: exchange.settings.fields,
+    });
+    this.sending = true;
+    exchange.retries!.sent = true;
+    node.count('requests');
+    node.count('bytesOut', text.length + body.keptBytes);
+    let flowing: boolean;
+    if (body.keptBytes === 0) flowing = upstream.socket.write(text, 'latin1');
+    else if (body.keptBytes <= oneWriteBytes) flowing = upstream.socket.write(text + textOf(body.kept), 'latin1');
+    else {
+      flowing = upstream.socket.write(text, 'latin1');
+      for (const piece of body.kept) flowing = upstream.socket.write(piece);
+    }
+    body.sent();
+    upstream.arm(this.#began + this.upstream.connectMs + node.limits.responseTimeout);
+    exchange.client.readOn(flowing);
+  }
+
+  /** More of the request's body. */
+  pass(pieces: readonly Buffer[]): void {
+    let flowing = true;
+    for (const piece of pieces) {
+      this.node.count('bytesOut', piece.length);
+      flowing = this.upstream.socket.write(piece);
+    }
+    if (!flowing) this.exchange.client.readOn(false);
+    if (!this.#blocked) this.upstream.arm(this.#context.now() + this.node.limits.responseTimeout);
+  }
+
+  drained(): void {
+    this.exchange.client.readOn(true);
+  }
+
+  // ---- the answer ------------------------------------------------------------------------------------------------
+
+  received(bytes: Buffer, length: number): void {
+    this.node.count('bytesIn', length);
+    this.#relay.read(bytes, length);
+    if (this.exchange.answered && !this.#left && !this.#blocked) this.#armBody();
+  }
+
+  #armBody(): void {
+    this.upstream.arm(this.#context.now() + this.node.limits.bodyTimeout);
+  }
+
+  /** A final head has come. False if the answer is given up for another attempt. */
+  answerBegins(head: ResponseHead): boolean {
+    this.ttfbMs = this.#context.now() - this.#began;
+    this.node.countStatus(head.status);
+    this.node.count('ttfbMs', this.ttfbMs);
+    this.#judge(head.status >= 500, `status ${head.status}`);
+    if (this.exchange.statusRetried(head.status, this)) return false;
+    this.exchange.status = head.status;
+    this.#keepAlive = head.keepAlive;
+    this.#idleMs = this.node.limits.idleTimeout;
+    if (head.keepAliveTimeout >= 0) this.#idleMs = Math.min(this.#idleMs, head.keepAliveTimeout * 1000 - 1000);
+    return true;
+  }
+
+  interim(head: ResponseHead): void {
+    const { exchange } = this;
+    if (head.status === 100) exchange.retries!.continued = true;
+    if (exchange.head.minor === 0 || (head.status === 100 && !exchange.head.expectContinue)) return;
+    exchange.client.socket.write(interimText(head), 'latin1');
+  }
+
+  /** The body goes on beyond the first read. */
+  bodyFollows(large: boolean): void {
+    if (large && !this.#blocked) this.upstream.useStream();
+  }
+
+  /** The client's socket is full: the node's is read no further until it has drained. */
+  block(): void {
+    if (this.#blocked || this.#left) return;
+    this.#blocked = true;
+    this.upstream.socket.pause();
+    this.upstream.arm(Number.POSITIVE_INFINITY);
+  }
+
+  unblock(): void {
+    if (!this.#blocked) return;
+    this.#blocked = false;
+    this.upstream.socket.resume();
+    this.#armBody();
+  }
+
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
+  excess(bytes: number): void {
+    this.node.count('excessBytes', bytes);
+  }
+
+  answerDone(excess: boolean): void {
+    if (excess) this.excess(1);
+    this.leave({ failed: false, keep: this.#keepAlive && !excess && this.exchange.body.complete });
+    this.exchange.answerDone();
+  }
+
+  switchProtocols(head: ResponseHead, rest: Buffer): void {
+    const { exchange } = this;
+    const { route } = exchange;
+    if (!exchange.head.upgrade || head.upgradeTo.toLowerCase() !== 'websocket')
+      return this.answerRefused('101 that was not asked for');
+    this.ttfbMs = this.#context.now() - this.#began;
+    exchange.status = 101;
+    this.node.countStatus(101);
+    this.#judge(false, 'status 101');
+    const fields = route!.responseDrop === null ? head.fields : dropFields(head.fields, route!.responseDrop);
+    exchange.write(
+      `HTTP/1.1 ${head.statusText}\r\n${fields}${route!.responseSet}X-Request-Id: ${exchange.id}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+    );
+    const tunnel = new Tunnel(this);
+    this.upstream.user = tunnel;
+    exchange.client.becomeTunnel(tunnel);
+    if (rest.length > 0) tunnel.received(rest, rest.length);
+  }
+
+  /** The tunnel that this became has ended. */
+  tunnelEnded(end: End): void {
+    this.leave({ failed: false, keep: false });
+    this.exchange.settle(end);
+  }
+
+  // ---- what goes wrong -------------------------------------------------------------------------------------------
+
+  connectFailed(failure: Failure, detail: string): void {
+    this.#fail(failure, detail);
+  }
+
+  ended(): void {
+    if (!this.#relay.end()) this.broken('the node closed the connection');
+  }
+
+  broken(detail: string): void {
+    this.#fail(this.#relay.begun ? 'truncated' : 'reset', detail);
+  }
+
+  expired(): void {
+    if (this.exchange.answered) this.#fail('timeout', `the answer went silent for ${this.node.limits.bodyTimeout} ms`);
+    else this.#fail('timeout', `no answer within ${this.node.limits.responseTimeout} ms`);
+  }
+
+  /** What came is no HTTP answer. */
+  answerRefused(detail: string): void {
+    this.#fail('bad-answer', detail);
+  }
+
+  /** The coding of an answer that has begun is broken. */
+  answerCut(detail: string): void {
+    this.#fail('bad-answer', detail);
+  }
+
+  threw(error: unknown): void {
+    this.exchange.threw(error);
+  }
+
+  #fail(failure: Failure, detail: string): void {
+    if (this.#left) return;
+    if (failure === 'timeout') this.node.count('timeouts');
+    else if (failure === 'bad-answer') this.node.count('badAnswers');
+    else if (failure === 'reset' || failure === 'truncated') this.node.count('resets');
+    // A kept connection that breaks before an answer says that the node closed an idle one, not that it is ill.
+    const stale = failure === 'reset' && this.reused;
+    if (!stale && failure !== 'exhausted') this.#judge(true, detail);
+    this.leave({ failed: true, keep: false });
+    this.exchange.attemptFailed(this, failure, detail);
+  }
+
+  /** Counts failures in a row, which eject a node; and answers for a node on probation. */
+  #judge(failed: boolean, detail: string): void {
+    const bound = this.#pool.row.errorsToEject;
+    if (this.#pool.countError(this.#index, failed))
+      this.signal('errors', `${bound} failed requests in a row, the last: ${detail}`);
+    if (!this.#probing) return;
+    this.#probing = false;
+    this.signal(failed ? 'failure' : 'success', detail);
+  }
+
+  signal(signal: NodeSignal['signal'], detail: string): void {
+    const { row } = this.node;
+    this.#context.options.onSignal({
+      pool: row.pool,
+      node: row.id,
+      slot: row.slot,
+      generation: row.generation,
+      signal,
+      detail,
+    });
+  }
+
+  /** The one place where a node is left: its connection, its in-flight count, its balancer's memory. */
+  leave(how: { readonly failed: boolean; readonly keep: boolean }): void {
+    if (this.#left) return;
+    this.#left = true;
+    if (this.#blocked) this.upstream.socket.resume();
+    if (how.keep) this.upstream.release(this.#idleMs);
+    else this.upstream.destroy();
+    if (this.#probing) this.#pool.unprobe(this.#index);
+    const now = this.#context.now();
+    this.node.countTotal(now - this.#began);
+    this.#pool.release(this.#index, {
+      responseMs: this.ttfbMs < 0 ? now - this.#began : this.ttfbMs,
+      failed: how.failed,
+      now,
+    });
+  }
+}
+
+function textOf(pieces: readonly Buffer[]): string {
+  let text = '';
+  for (const piece of pieces) text += piece.latin1Slice();
+  return text;
+}

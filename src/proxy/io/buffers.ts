@@ -1,0 +1,82 @@
+/**
+ * Buffers that upstream sockets read large bodies into, handed out from a bounded list.
+ *
+ * A view of such a buffer is written to the client uncopied. If the client's socket did not take it all at once, the
+ * buffer stays with that write until its callback, and the upstream socket gets another one: read on too early, and a
+ * client would get bytes of the next read. When the list is used up, readers fall back to the thread's shared buffer
+ * and copy what must outlive the read.
+ */
+import { Buffer } from 'node:buffer';
+
+declare global {
+  // Node has it on every Buffer; its types only know the slower toString('latin1', start, end).
+  // biome-ignore lint/suspicious/noRedeclare: this is how an interface is added to
+  interface Buffer<TArrayBuffer extends ArrayBufferLike = ArrayBufferLike> extends Uint8Array<TArrayBuffer> {
+    latin1Slice(start?: number, end?: number): string;
+  }
+}
+
+export const bufferBytes = 64 * 1024;
+
+/** Per thread: 32 MiB at most, outside the heap's limits, hence counted here. */
+const maxBuffers = 512;
+/** Kept for reuse; the rest goes back to the system. */
+const maxIdleBuffers = 64;
+
+export class StreamBuffer {
+  readonly bytes: Buffer;
+  readonly #list: BufferList;
+  #writes = 0;
+  #read = true;
+
+  constructor(list: BufferList) {
+    this.#list = list;
+    this.bytes = Buffer.allocUnsafeSlow(bufferBytes);
+  }
+
+  /** Pass as the callback of each write of a view of this buffer, after beginWrite(). */
+  readonly written = (): void => {
+    this.#writes--;
+    this.#release();
+  };
+
+  beginWrite(): void {
+    this.#writes++;
+  }
+
+  reading(): void {
+    this.#read = true;
+  }
+
+  /** The socket reads into another buffer from now on. */
+  detach(): void {
+    this.#read = false;
+    this.#release();
+  }
+
+  #release(): void {
+    if (this.#writes === 0 && !this.#read) this.#list.giveBack(this);
+  }
+}
+
+export class BufferList {
+  readonly #idle: StreamBuffer[] = [];
+  #count = 0;
+
+  /** A buffer, or null if the bound is reached. */
+  take(): StreamBuffer | null {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) {
+      idle.reading();
+      return idle;
+    }
+    if (this.#count >= maxBuffers) return null;
+    this.#count++;
+    return new StreamBuffer(this);
+  }
+
+  giveBack(buffer: StreamBuffer): void {
+    if (this.#idle.length < maxIdleBuffers) this.#idle.push(buffer);
+    else this.#count--;
+  }
+}

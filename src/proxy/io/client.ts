@@ -1,0 +1,521 @@
+/**
+ * One connection of a client.
+ *
+ *   idle -> head -> busy -> idle ...           keep-alive; requests that came ahead wait in `pending`, answered in order
+ *                     |-> tunnel               after a 101
+ *                     |-> lingering -> closed  after an answer that closes
+ *
+ * Lingering close: the answer, then FIN, then what the client still sends is read and thrown away for a while. Closing
+ * at once would reset the connection, and the client would lose the answer (40 of 40 early 413s to a Python client).
+ * It keeps reading while an answer is awaited, up to a bound, or neither FIN nor RST would be seen.
+ */
+import type { Socket } from 'node:net';
+import { Timed } from '../../base/wheel.ts';
+import { threadCell, threadCounters } from '../../scoreboard/layout.ts';
+import { counterRow } from '../../scoreboard/scoreboard.ts';
+import { type OwnAnswer, ownAnswer, wantsHtml } from '../answers.ts';
+import type { Peer } from '../forwarding.ts';
+import { type Refusal, RequestHead, readRequestHead } from '../http1/request-head.ts';
+import type { Context } from './context.ts';
+import { Exchange } from './exchange.ts';
+import { HeadBuffer } from './head-buffer.ts';
+import { countListener, countRefusedHead, refusedOutcome } from './settle.ts';
+import type { Tunnel } from './tunnel.ts';
+
+export interface ClientListener {
+  readonly slot: number;
+  readonly name: string;
+  /** Empty for a unix socket. */
+  readonly port: string;
+  readonly tls: boolean;
+}
+
+type OwnedSocket = Socket & { client?: Client };
+
+/** Requests that came ahead of their turn. */
+const maxPending = 64 * 1024;
+const lingerMs = 2000;
+const maxLingerBytes = 1024 * 1024;
+const maxLingering = 1024;
+/** While draining, an idle connection ends when it was quiet for so long. */
+const drainIdleMs = 1000;
+
+const never = Number.POSITIVE_INFINITY;
+const endOfHead = '\r\n\r\n';
+
+export class Client extends Timed {
+  readonly socket: OwnedSocket;
+  readonly context: Context;
+  readonly listener: ClientListener;
+  finReceived = false;
+  #state: 'idle' | 'head' | 'busy' | 'tunnel' | 'lingering' | 'closed' = 'idle';
+  #exchange: Exchange | null = null;
+  #tunnel: Tunnel | null = null;
+  #partial: HeadBuffer | null = null;
+  #pending: Buffer | null = null;
+  #reading = false;
+  #headBegan = 0;
+  #served = 0;
+  #bodyHeldBack = false;
+  #paused = false;
+  #readDeadline = never;
+  #writeDeadline = never;
+  #waitDeadline = never;
+  #writeLeft = 0;
+  #discarded = 0;
+  #peer: Peer | null = null;
+
+  constructor(socket: Socket, listener: ClientListener, context: Context) {
+    super();
+    this.socket = socket;
+    this.socket.client = this;
+    this.listener = listener;
+    this.context = context;
+    context.clients.add(this);
+    context.addToThread(threadCell.connections, 1);
+    countListener(context.counters, listener.slot, 'accepted');
+    socket.on('data', onData);
+    socket.on('end', onEnd);
+    socket.on('error', onError);
+    socket.on('close', onClose);
+    socket.on('drain', onDrain);
+    this.#readBy(context.settings.timeouts.head);
+  }
+
+  get peer(): Peer {
+    // Made anew after a reload of the settings: trust may have changed.
+    if (this.#peer?.isTrusted !== this.context.isTrusted) this.#peer = this.#makePeer();
+    return this.#peer!;
+  }
+
+  #makePeer(): Peer {
+    const remote = this.socket.remoteAddress ?? 'unix';
+    const address = remote.startsWith('::ffff:') ? remote.slice(7) : remote;
+    return {
+      address,
+      trusted: this.context.isTrusted(address),
+      scheme: this.listener.tls ? 'https' : 'http',
+      port: this.listener.port,
+      isTrusted: this.context.isTrusted,
+    };
+  }
+
+  /** Nothing that came ahead is left, and nothing more will come. */
+  get lastRequest(): boolean {
+    return this.finReceived && this.#pending === null;
+  }
+
+  // ---- reading ---------------------------------------------------------------------------------------------------
+
+  receive(bytes: Buffer): void {
+    switch (this.#state) {
+      case 'idle':
+      case 'head':
+        return this.#readRequests(bytes);
+      case 'busy':
+        return this.#readAhead(bytes);
+      case 'tunnel':
+        return this.#tunnel!.fromClient(bytes);
+      case 'lingering':
+        this.#discarded += bytes.length;
+        if (this.#discarded > maxLingerBytes) this.socket.destroy();
+    }
+  }
+
+  /** Begins one request after the other; stops where one has to wait for its answer. */
+  #readRequests(bytes: Buffer): void {
+    let rest: Buffer | null = bytes;
+    this.#reading = true;
+    try {
+      while (rest !== null && (this.#state === 'idle' || this.#state === 'head') && !this.socket.writableNeedDrain) {
+        rest = this.#readHead(rest);
+      }
+    } finally {
+      this.#reading = false;
+    }
+    if (rest !== null && this.#state !== 'lingering' && this.#state !== 'closed') this.#keepPending(rest);
+  }
+
+  /** Returns what is left behind the request, or null. */
+  #readHead(bytes: Buffer): Buffer | null {
+    const limits = this.context.headLimits;
+    if (this.#partial !== null) return this.#continueHead(this.#partial, bytes);
+    const from = bytes.length >= 2 && bytes[0] === 0x0d && bytes[1] === 0x0a ? 2 : 0;
+    const text = bytes.latin1Slice(from, Math.min(bytes.length, from + limits.maxHead + endOfHead.length));
+    const end = text.indexOf(endOfHead);
+    if (end !== -1) return this.#begin(text, end + endOfHead.length, { bytes, at: from + end + endOfHead.length });
+    if (from === bytes.length) return null;
+    this.#partial = new HeadBuffer(limits, from === 0);
+    this.#headBegan = this.context.now();
+    this.#state = 'head';
+    this.#readBy(this.context.settings.timeouts.head);
+    return this.#continueHead(this.#partial, from === 0 ? bytes : bytes.subarray(from));
+  }
+
+  #continueHead(partial: HeadBuffer, bytes: Buffer): Buffer | null {
+    const progress = partial.add(bytes);
+    switch (progress.at) {
+      case 'more':
+        return null;
+      case 'refused':
+        this.#refuse(progress.refusal);
+        return null;
+      case 'whole':
+        return this.#begin(progress.text, progress.text.length, { bytes, at: progress.used });
+    }
+  }
+
+  /** The head ends at `end` of the text; the body, or the next request, begins at `rest.at` of the bytes. */
+  #begin(text: string, end: number, rest: { readonly bytes: Buffer; readonly at: number }): Buffer | null {
+    this.#partial = null;
+    const head = readRequestHead(text, { start: 0, end }, this.context.headLimits);
+    if (!(head instanceof RequestHead)) {
+      this.#refuse(head);
+      return null;
+    }
+    this.#state = 'busy';
+    this.#readDeadline = never;
+    this.#served++;
+    const exchange = new Exchange(this, head);
+    this.#exchange = exchange;
+    if (!exchange.body.complete) this.#readBy(this.context.settings.timeouts.body);
+    const to = exchange.start(rest.bytes, rest.at);
+    return to < rest.bytes.length ? rest.bytes.subarray(to) : null;
+  }
+
+  /** Bytes while an answer is awaited: the rest of the body, then requests ahead of their turn. */
+  #readAhead(bytes: Buffer): void {
+    const exchange = this.#exchange!;
+    let from = 0;
+    if (!exchange.body.complete) from = exchange.feed(bytes, 0);
+    if (from === bytes.length || this.#state === 'lingering' || this.#state === 'closed') return;
+    const rest = bytes.subarray(from);
+    if (this.#state === 'busy') this.#keepPending(rest);
+    else this.receive(rest);
+  }
+
+  #keepPending(bytes: Buffer): void {
+    this.#pending = this.#pending === null ? bytes : Buffer.concat([this.#pending, bytes]);
+    this.#applyPause();
+  }
+
+  /** Whether the request's body may be read on; the exchange says so. */
+  readOn(flowing: boolean): void {
+    if (this.#bodyHeldBack !== flowing) return;
+    this.#bodyHeldBack = !flowing;
+    this.#applyPause();
+    // The client is not to blame for the time in which we don't read.
+    if (this.#exchange !== null && !this.#exchange.body.complete) {
+      if (flowing) this.#readBy(this.context.settings.timeouts.body);
+      else this.#readDeadline = never;
+    }
+  }
+
+  #applyPause(): void {
+    const pause = this.#bodyHeldBack || (this.#pending !== null && this.#pending.length >= maxPending);
+    if (pause === this.#paused) return;
+    this.#paused = pause;
+    if (pause) this.socket.pause();
+    else this.socket.resume();
+  }
+
+  /** A piece of the body has come. */
+  bodyProgress(complete: boolean): void {
+    this.#readDeadline = complete ? never : this.context.now() + this.context.settings.timeouts.body;
+  }
+
+  // ---- answers ---------------------------------------------------------------------------------------------------
+
+  /** The head of a request can't be read: answer, and close. */
+  #refuse(refusal: Refusal): void {
+    const { context } = this;
+    context.countRefusal(refusal.reason);
+    countRefusedHead(context.counters, this.listener.slot, refusal.status);
+    const id = context.newRequestId();
+    const bytesIn = this.#partial?.length ?? 0;
+    this.#partial = null;
+    const bytesOut = this.writeOwn({
+      status: refusal.status,
+      detail: `${refusal.detail}.`,
+      close: true,
+      id,
+      head: null,
+    });
+    context.options.onEvent({
+      level: 'info',
+      event: 'request-refused',
+      message: `a request from ${this.peer.address} was refused with ${refusal.status}: ${refusal.detail}`,
+      fields: { id, client: this.peer.address, reason: refusal.reason, status: refusal.status },
+    });
+    if (context.settings.accessLog) {
+      const durationMs = this.#headBegan === 0 ? 0 : context.now() - this.#headBegan;
+      context.options.onOutcome(
+        refusedOutcome({
+          id,
+          client: this.peer.address,
+          listener: this.listener.name,
+          status: refusal.status,
+          bytesIn,
+          bytesOut,
+          durationMs,
+          head: null,
+        }),
+      );
+    }
+    this.finish();
+  }
+
+  /** Writes an answer of our own; returns its length. */
+  writeOwn(own: {
+    readonly status: number;
+    readonly detail: string;
+    readonly close: boolean;
+    readonly id: string;
+    readonly head: RequestHead | null;
+    readonly proxyError?: string;
+    readonly retryAfter?: number;
+    readonly location?: string;
+  }): number {
+    const { head } = own;
+    const answer: OwnAnswer = {
+      status: own.status,
+      detail: own.detail,
+      requestId: own.id,
+      proxyError: own.proxyError ?? '',
+      retryAfter: own.retryAfter ?? 0,
+      location: own.location ?? '',
+      html: wantsHtml(head?.header('accept')),
+      close: own.close,
+      keepAliveField: head?.minor === 0,
+      headOnly: head?.method === 'HEAD',
+      date: this.context.date,
+    };
+    const text = ownAnswer(answer);
+    if (!this.socket.write(text, 'latin1')) this.full();
+    return text.length;
+  }
+
+  /** The answer is out, or as good as: on to the next request, or the end. */
+  exchangeEnded(close: boolean): void {
+    this.#exchange = null;
+    if (this.#state !== 'busy') return;
+    if (close || this.lastRequest) return this.finish();
+    this.#state = 'idle';
+    this.readOn(true);
+    this.#readBy(this.context.draining ? drainIdleMs : this.context.settings.timeouts.keepAlive);
+    if (!this.#reading) this.#readPending();
+  }
+
+  #readPending(): void {
+    if (this.#pending === null || this.#state !== 'idle' || this.socket.writableNeedDrain) return;
+    const bytes = this.#pending;
+    this.#pending = null;
+    this.#readRequests(bytes);
+    this.#applyPause();
+  }
+
+  becomeTunnel(tunnel: Tunnel): void {
+    this.#tunnel = tunnel;
+    this.#state = 'tunnel';
+    this.#readDeadline = never;
+    if (this.#pending === null) return;
+    const bytes = this.#pending;
+    this.#pending = null;
+    this.#applyPause();
+    tunnel.fromClient(bytes);
+  }
+
+  /** What was written did not all leave. */
+  full(): void {
+    if (this.#writeDeadline !== never) return;
+    this.#writeLeft = this.socket.writableLength;
+    this.#writeDeadline = this.context.now() + this.context.settings.timeouts.write;
+    this.#arm();
+  }
+
+  drained(): void {
+    this.#writeDeadline = never;
+    this.#tunnel?.clientDrained();
+    this.#exchange?.attempt?.unblock();
+    this.#readPending();
+  }
+
+  // ---- ends ------------------------------------------------------------------------------------------------------
+
+  /** Lingering close. */
+  finish(): void {
+    if (this.#state === 'lingering' || this.#state === 'closed') return;
+    this.#state = 'lingering';
+    this.#tunnel = null;
+    this.#pending = null;
+    this.#bodyHeldBack = false;
+    this.#applyPause();
+    this.#readDeadline = never;
+    if (this.finReceived || this.context.lingering >= maxLingering) return this.socket.destroySoon();
+    this.context.lingering++;
+    this.#discarded = 0;
+    if (this.socket.writableLength > 0) this.full();
+    this.socket.end(() => {
+      this.context.lingering--;
+      this.#writeDeadline = never;
+      this.#readBy(lingerMs);
+    });
+  }
+
+  /** Breaks the connection so that the client sees that its answer is not whole. */
+  cut(): void {
+    if (this.listener.tls || this.listener.port === '') this.socket.destroy();
+    else this.socket.resetAndDestroy();
+  }
+
+  ended(): void {
+    this.finReceived = true;
+    switch (this.#state) {
+      case 'idle':
+      case 'head':
+        this.finish();
+        break;
+      case 'busy':
+        this.#halfClosed();
+        break;
+      case 'tunnel':
+        this.#tunnel!.clientEnded();
+        break;
+      case 'lingering':
+        this.socket.destroySoon();
+    }
+  }
+
+  /** FIN while an answer is awaited: a half-close if the request is whole, else the client has given up. */
+  #halfClosed(): void {
+    const exchange = this.#exchange!;
+    if (exchange.body.complete && exchange.route?.row.abortOnFin !== true) return;
+    exchange.clientGone();
+    this.socket.destroy();
+  }
+
+  closed(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.context.wheel.remove(this);
+    this.context.clients.delete(this);
+    this.context.addToThread(threadCell.connections, -1);
+    countListener(this.context.counters, this.listener.slot, 'closed');
+    this.#exchange?.clientGone();
+    this.#tunnel?.clientGone();
+    this.#exchange = null;
+    this.#tunnel = null;
+    this.context.clientClosed();
+  }
+
+  /** The engine stops: an idle connection ends when it has been quiet for a second, a busy one after its answer. */
+  drain(): void {
+    if (this.#state === 'idle') this.#readBy(drainIdleMs);
+  }
+
+  threw(error: unknown): void {
+    if (this.#exchange !== null) return this.#exchange.threw(error);
+    this.context.exception('a client connection', error);
+    this.socket.destroy();
+  }
+
+  // ---- deadlines -------------------------------------------------------------------------------------------------
+
+  /** The exchange waits for a place at a node, until then. */
+  waitUntil(deadline: number): void {
+    this.#waitDeadline = deadline;
+    this.#arm();
+  }
+
+  #readBy(ms: number): void {
+    this.#readDeadline = this.context.now() + ms;
+    this.#arm();
+  }
+
+  #arm(): void {
+    const deadline = Math.min(this.#readDeadline, this.#writeDeadline, this.#waitDeadline);
+    if (deadline !== never) this.context.wheel.arm(this, deadline);
+  }
+
+  override expire(now: number): void {
+    try {
+      if (this.#waitDeadline <= now) {
+        this.#waitDeadline = never;
+        this.#exchange?.waitedTooLong();
+      }
+      if (this.#writeDeadline <= now) this.#writeExpired();
+      if (this.#readDeadline <= now) this.#readExpired();
+    } catch (error) {
+      this.threw(error);
+    }
+    if (this.#state !== 'closed') this.#arm();
+  }
+
+  /** The client took nothing for so long; what it took meanwhile buys it more time. */
+  #writeExpired(): void {
+    const left = this.socket.writableLength;
+    this.#writeDeadline = never;
+    if (left === 0) return;
+    if (left < this.#writeLeft) return this.full();
+    this.#count('writeTimeouts');
+    this.cut();
+  }
+
+  #readExpired(): void {
+    this.#readDeadline = never;
+    switch (this.#state) {
+      case 'idle':
+        if (this.#served > 0) this.#count('keepAliveTimeouts');
+        return this.finish();
+      case 'head':
+        return this.#refuse({ status: 408, reason: 'head-timeout', detail: 'the head did not come in time' });
+      case 'busy':
+        return this.#exchange?.refuse(408, 'body-timeout', 'The body did not come in time.');
+      case 'lingering':
+        this.socket.destroy();
+    }
+  }
+
+  #count(what: (typeof threadCounters)[number]): void {
+    this.context.counters[counterRow.thread() + threadCounters.indexOf(what)]!++;
+  }
+}
+
+function onData(this: OwnedSocket, bytes: Buffer): void {
+  const client = this.client!;
+  try {
+    client.receive(bytes);
+  } catch (error) {
+    client.threw(error);
+  }
+}
+
+function onEnd(this: OwnedSocket): void {
+  const client = this.client!;
+  try {
+    client.ended();
+  } catch (error) {
+    client.threw(error);
+  }
+}
+
+function onDrain(this: OwnedSocket): void {
+  const client = this.client!;
+  try {
+    client.drained();
+  } catch (error) {
+    client.threw(error);
+  }
+}
+
+function onClose(this: OwnedSocket): void {
+  const client = this.client!;
+  try {
+    client.closed();
+  } catch (error) {
+    client.context.exception('the end of a client connection', error);
+  }
+}
+
+/** 'close' follows and does the work; without a listener the error would end the thread. */
+function onError(): void {}

@@ -1,0 +1,151 @@
+/** What every connection of a thread shares: clock, wheel, counters, the snapshot in force, and who is told what. */
+import { randomBytes } from 'node:crypto';
+import { BlockList, isIP } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { Wheel } from '../../base/wheel.ts';
+import type { RequestFacts, Settings } from '../../routing/snapshot.ts';
+import { type RefusalReason, refusalReasons, threadCell } from '../../scoreboard/layout.ts';
+import { counterRow, type Scoreboard, threadLine } from '../../scoreboard/scoreboard.ts';
+import type { HeadLimits } from '../http1/request-head.ts';
+import { BufferList, bufferBytes } from './buffers.ts';
+import type { Client } from './client.ts';
+import type { EngineOptions } from './engine.ts';
+import type { SnapshotHolds } from './holds.ts';
+import type { Pools } from './pools.ts';
+
+const tickMs = 50;
+
+/** The facts of the request being matched: one object per thread, overwritten for each. */
+export class Facts implements RequestFacts {
+  listener = 0;
+  host = '';
+  path = '';
+  method = '';
+  source: { header(name: string): string | undefined } | null = null;
+
+  header(name: string): string | undefined {
+    return this.source?.header(name);
+  }
+}
+
+export class Context {
+  readonly options: EngineOptions;
+  readonly scoreboard: Scoreboard;
+  readonly counters: Float64Array;
+  readonly wheel: Wheel;
+  readonly buffers = new BufferList();
+  /** All upstream sockets read heads and small bodies into this one; nothing in it outlives the callback. */
+  readonly shared = Buffer.allocUnsafeSlow(bufferBytes);
+  readonly facts = new Facts();
+  readonly holds: SnapshotHolds;
+  readonly pools: Pools;
+  /** Open client connections. */
+  readonly clients = new Set<Client>();
+  settings!: Settings;
+  headLimits!: HeadLimits;
+  /** Whether an address is in trustedProxies. Another function after each change of the settings. */
+  isTrusted: (address: string) => boolean = () => false;
+  /** Called when a client connection has closed. */
+  clientClosed: () => void = () => {};
+  draining = false;
+  /** Connections in lingering close; bounded. */
+  lingering = 0;
+  /** IMF-fixdate of the current second. */
+  date = '';
+  readonly #line: number;
+  readonly #idPrefix = randomBytes(8).toString('hex');
+  #idCount = 0;
+
+  constructor(
+    options: EngineOptions,
+    parts: { readonly holds: SnapshotHolds; readonly pools: (context: Context) => Pools },
+  ) {
+    this.options = options;
+    this.scoreboard = options.scoreboard;
+    this.counters = options.scoreboard.counters(options.thread);
+    this.wheel = new Wheel({ tickMs, slots: 2048, now: performance.now() });
+    this.#line = threadLine(options.thread);
+    this.holds = parts.holds;
+    this.pools = parts.pools(this);
+    this.#updateDate();
+  }
+
+  /** Monotonic ms, fresh. */
+  now(): number {
+    return performance.now();
+  }
+
+  get tickMs(): number {
+    return tickMs;
+  }
+
+  /** One turn of the wheel; also the heartbeat that the control thread watches. */
+  tick(): void {
+    this.scoreboard.lines[this.#line + threadCell.heartbeat]!++;
+    this.#updateDate();
+    this.wheel.advance(performance.now());
+  }
+
+  #updateDate(): void {
+    this.date = new Date().toUTCString();
+  }
+
+  /** 16 random digits per thread and a counter: unique, and cheap enough for every request. */
+  newRequestId(): string {
+    return this.#idPrefix + (this.#idCount++).toString(36).padStart(6, '0');
+  }
+
+  useSettings(settings: Settings): void {
+    if (settings === this.settings) return;
+    this.settings = settings;
+    const { limits, fields } = settings;
+    this.headLimits = { ...limits, underscore: fields.underscore, trailers: fields.trailers };
+    this.isTrusted = trustOf(settings.trustedProxies);
+  }
+
+  addToThread(cell: number, by: number): void {
+    this.scoreboard.lines[this.#line + cell]! += by;
+  }
+
+  /** Client connections of the whole process. */
+  connections(): number {
+    let total = 0;
+    for (let thread = 0; thread < this.scoreboard.threads; thread++) {
+      total += this.scoreboard.lines[threadLine(thread) + threadCell.connections]!;
+    }
+    return total;
+  }
+
+  countRefusal(reason: RefusalReason): void {
+    this.counters[counterRow.refusals() + refusalReasons.indexOf(reason)]!++;
+  }
+
+  /** An exception that a guard caught: a bug, reported with its stack, never the thread's end. */
+  exception(where: string, error: unknown): void {
+    this.addToThread(threadCell.exceptions, 1);
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.options.onEvent({
+      level: 'error',
+      event: 'exchange-threw',
+      message: `an exchange was ended by an exception in ${where}: ${stack.split('\n', 1)[0]}`,
+      fields: { where, stack },
+    });
+  }
+}
+
+function trustOf(entries: readonly string[]): (address: string) => boolean {
+  if (entries.length === 0) return () => false;
+  const list = new BlockList();
+  for (const entry of entries) addTo(list, entry);
+  return (address) => {
+    const family = isIP(address);
+    return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4');
+  };
+}
+
+function addTo(list: BlockList, entry: string): void {
+  const [address = '', bits] = entry.split('/');
+  const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+  if (bits === undefined) list.addAddress(address, family);
+  else list.addSubnet(address, Number(bits), family);
+}

@@ -1,0 +1,139 @@
+/**
+ * A listener of one thread: several listening sockets on one address, since libuv accepts one connection per socket and
+ * loop turn (256 new connections at once: p99 of the first answer 166-176 ms with one, 70-88 with eight). The kernel spreads
+ * new connections over them and over the other threads' (SO_REUSEPORT).
+ */
+import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import type { ListenerSpec } from '../../routing/snapshot.ts';
+import { ownAnswer } from '../answers.ts';
+import { Client, type ClientListener } from './client.ts';
+import type { Context } from './context.ts';
+import { countListener } from './settle.ts';
+
+const backlog = 1024;
+/** Turns to wait for one in which nothing was accepted, before a listener is closed. */
+const maxQuietTurns = 200;
+const handshakeMs = 10_000;
+
+export class Listener implements ClientListener {
+  readonly slot: number;
+  readonly name: string;
+  readonly port: string;
+  readonly tls: boolean;
+  readonly #context: Context;
+  readonly #spec: ListenerSpec;
+  readonly #servers: Server[] = [];
+  #accepted = 0;
+
+  constructor(spec: ListenerSpec, context: Context) {
+    this.#spec = spec;
+    this.#context = context;
+    this.slot = spec.slot;
+    this.name = spec.name;
+    this.port = spec.address.kind === 'tcp' ? String(spec.address.port) : '';
+    this.tls = spec.tls !== null;
+  }
+
+  async open(): Promise<void> {
+    const count = this.#spec.address.kind === 'tcp' && this.#spec.reusePort ? this.#spec.sockets : 1;
+    try {
+      for (let i = 0; i < count; i++) {
+        const server = this.#createServer();
+        await listen(server, this.#spec);
+        this.#servers.push(server);
+      }
+    } catch (error) {
+      for (const server of this.#servers) server.close();
+      throw error;
+    }
+    for (const server of this.#servers) server.on('error', (error) => this.#failed(error));
+  }
+
+  #createServer(): Server {
+    const common = { allowHalfOpen: true, noDelay: true, pauseOnConnect: false };
+    const { tls } = this.#spec;
+    if (tls === null) return createServer(common, (socket) => this.#accept(socket));
+    const server = createTlsServer({ ...common, cert: tls.cert, key: tls.key, handshakeTimeout: handshakeMs });
+    server.on('secureConnection', (socket: TLSSocket) => this.#accept(socket));
+    // A failed handshake is the client's affair; Node has closed its socket.
+    server.on('tlsClientError', () => {});
+    return server;
+  }
+
+  #accept(socket: Socket): void {
+    this.#accepted++;
+    const context = this.#context;
+    try {
+      if (context.connections() >= context.settings.limits.maxConnections) this.#turnAway(socket);
+      else new Client(socket, this, context);
+    } catch (error) {
+      context.exception('accepting a connection', error);
+      socket.destroy();
+    }
+  }
+
+  #turnAway(socket: Socket): void {
+    const context = this.#context;
+    countListener(context.counters, this.slot, 'refused');
+    context.countRefusal('connections');
+    socket.on('error', () => {});
+    socket.end(
+      ownAnswer({
+        status: 503,
+        detail: 'The proxy has as many connections as it takes.',
+        requestId: context.newRequestId(),
+        proxyError: 'connection_limit_reached',
+        retryAfter: 1,
+        location: '',
+        html: false,
+        close: true,
+        keepAliveField: false,
+        headOnly: false,
+        date: context.date,
+      }),
+      'latin1',
+    );
+    socket.setTimeout(1000, () => socket.destroy());
+    socket.resume();
+  }
+
+  #failed(error: Error): void {
+    this.#context.options.onEvent({
+      level: 'error',
+      event: 'listener-failed',
+      message: `listener ${this.name} reports ${error.message}; it goes on accepting if the system lets it`,
+      fields: { listener: this.name, error: error.message },
+    });
+  }
+
+  /** Closes in a turn in which nothing was accepted: what the kernel had queued for it is reset otherwise. */
+  async close(): Promise<void> {
+    let seen = -1;
+    for (let turn = 0; turn < maxQuietTurns && seen !== this.#accepted; turn++) {
+      seen = this.#accepted;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    this.closeNow();
+  }
+
+  closeNow(): void {
+    for (const server of this.#servers) server.close();
+    this.#servers.length = 0;
+  }
+}
+
+function listen(server: Server, spec: ListenerSpec): Promise<void> {
+  const { address } = spec;
+  const where =
+    address.kind === 'unix'
+      ? { path: address.path }
+      : { host: address.host, port: address.port, reusePort: spec.reusePort, exclusive: true, backlog };
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}

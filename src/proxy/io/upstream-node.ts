@@ -1,0 +1,91 @@
+/**
+ * The connections of one thread to one node. Idle ones are a stack: the youngest is used first, so that the rest age and
+ * close. A request that may not be sent twice gets only a connection that was busy within the last second, else a new
+ * one: 471 of 730 POSTs were lost in a race with an app server's own keep-alive time-out otherwise.
+ */
+import type { NodeRow, PoolRow } from '../../routing/snapshot.ts';
+import { bucketOf } from '../../scoreboard/histogram.ts';
+import { type NodeCounter, nodeCounters } from '../../scoreboard/layout.ts';
+import { counterRow } from '../../scoreboard/scoreboard.ts';
+import type { Context } from './context.ts';
+import { Upstream } from './upstream.ts';
+
+const freshMs = 1000;
+
+const columns = Object.fromEntries(nodeCounters.map((name, index) => [name, index])) as Record<NodeCounter, number>;
+
+export class UpstreamNode {
+  readonly context: Context;
+  row: NodeRow;
+  #limits: PoolRow['upstream'];
+  readonly #counters: Float64Array;
+  readonly #base: number;
+  readonly #histogram: number;
+  #idle: Upstream[] = [];
+  #retired = false;
+
+  constructor(context: Context, row: NodeRow, pool: PoolRow) {
+    this.context = context;
+    this.row = row;
+    this.#limits = pool.upstream;
+    this.#counters = context.counters;
+    this.#base = counterRow.node(row.slot);
+    this.#histogram = counterRow.nodeHistogram(row.slot);
+  }
+
+  get limits(): PoolRow['upstream'] {
+    return this.#limits;
+  }
+
+  update(row: NodeRow, pool: PoolRow): void {
+    this.row = row;
+    this.#limits = pool.upstream;
+  }
+
+  count(counter: NodeCounter, by = 1): void {
+    this.#counters[this.#base + columns[counter]]! += by;
+  }
+
+  countStatus(status: number): void {
+    this.#counters[this.#base + columns.status1xx + Math.min(Math.floor(status / 100), 5) - 1]!++;
+  }
+
+  /** A request has left the node; its time there, from the pick on, ms. */
+  countTotal(ms: number): void {
+    this.#counters[this.#base + columns.totalMs]! += ms;
+    this.#counters[this.#histogram + bucketOf(ms * 1000)]!++;
+  }
+
+  /** A kept connection, or null. `mayRepeat`: the request can be sent again if the connection turns out dead. */
+  take(mayRepeat: boolean, now: number): Upstream | null {
+    const upstream = this.#idle.at(-1);
+    if (upstream === undefined) return null;
+    if (!mayRepeat && now - upstream.idleSince >= freshMs) return null;
+    this.#idle.pop();
+    return upstream;
+  }
+
+  connect(): Upstream {
+    return new Upstream(this);
+  }
+
+  /** Takes back a connection whose last answer ended cleanly. False: it is to be closed. */
+  keep(upstream: Upstream): boolean {
+    if (this.#retired || this.context.draining || this.#idle.length >= this.#limits.maxIdle) return false;
+    this.#idle.push(upstream);
+    return true;
+  }
+
+  forget(upstream: Upstream): void {
+    const at = this.#idle.lastIndexOf(upstream);
+    if (at !== -1) this.#idle.splice(at, 1);
+  }
+
+  /** The node is gone from the config: idle connections end now, busy ones after their answer. */
+  retire(): void {
+    this.#retired = true;
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const upstream of idle) upstream.destroy();
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * One connection to a node.
+ *
+ *   connecting -> busy <-> idle -> closed
+ *
+ * While busy, one user (an exchange or a tunnel) gets what happens; once it has let go, nothing of this connection
+ * reaches it any more, whatever is still under way in the kernel or in Node's queues. Bytes or an end on an idle
+ * connection close it: they are never read as the next answer.
+ *
+ * Reads go through `onread` into the thread's shared buffer, or into a StreamBuffer while a large body passes
+ * (buffers.ts). What must outlive the callback is copied or turned into a string before the callback returns.
+ */
+import { connect, type Socket, type TcpSocketConnectOpts } from 'node:net';
+import { Timed } from '../../base/wheel.ts';
+import { threadCell } from '../../scoreboard/layout.ts';
+import { connectFailure, type Failure } from '../errors.ts';
+import type { StreamBuffer } from './buffers.ts';
+import type { Context } from './context.ts';
+import type { UpstreamNode } from './upstream-node.ts';
+
+export interface UpstreamUser {
+  connected(): void;
+  connectFailed(failure: Failure, detail: string): void;
+  /** The first `length` bytes of `bytes` are valid until this returns. */
+  received(bytes: Buffer, length: number): void;
+  /** The node sent FIN. */
+  ended(): void;
+  broken(detail: string): void;
+  /** The deadline set with Upstream.arm has passed. */
+  expired(now: number): void;
+  /** What was written has left; more may follow. */
+  drained(): void;
+  /** A guard caught an exception. */
+  threw(error: unknown): void;
+}
+
+type OwnedSocket = Socket & { upstream?: Upstream };
+
+export class Upstream extends Timed {
+  readonly node: UpstreamNode;
+  readonly socket: OwnedSocket;
+  user: UpstreamUser | null = null;
+  state: 'connecting' | 'busy' | 'idle' | 'closed' = 'connecting';
+  idleSince = 0;
+  /** ms it took to connect. */
+  connectMs = 0;
+  /** Answers that ended cleanly. */
+  served = 0;
+  /** The buffer that large bodies are read into; null = the shared one. */
+  stream: StreamBuffer | null = null;
+  readonly #context: Context;
+  readonly #begun: number;
+  /** The buffer that the handle reads into now. */
+  #handed: Buffer | null = null;
+
+  constructor(node: UpstreamNode) {
+    super();
+    this.node = node;
+    this.#context = node.context;
+    this.#begun = node.context.now();
+    node.count('connects');
+    node.context.addToThread(threadCell.upstreams, 1);
+    this.socket = connect(this.#connectOptions());
+    this.socket.upstream = this;
+    this.socket.on('connect', onConnect);
+    this.socket.on('error', onError);
+    this.socket.on('close', onClose);
+    this.socket.on('end', onEnd);
+    this.socket.on('drain', onDrain);
+    this.arm(this.#begun + node.limits.connectTimeout);
+  }
+
+  #connectOptions(): TcpSocketConnectOpts {
+    const { address } = this.node.row;
+    const onread = {
+      // After connecting, null says "as before" and saves a call into the runtime per read.
+      buffer: () => this.#nextBuffer() as Buffer,
+      callback: (length: number, bytes: Buffer) => this.#read(length, bytes),
+    };
+    const shared = { allowHalfOpen: true, noDelay: true, onread };
+    return (
+      address.kind === 'unix'
+        ? { ...shared, path: address.path }
+        : { ...shared, host: address.host, port: address.port }
+    ) as TcpSocketConnectOpts;
+  }
+
+  #nextBuffer(): Buffer | null {
+    const wanted = this.stream === null ? this.#context.shared : this.stream.bytes;
+    if (this.#handed === wanted && this.state !== 'connecting') return null;
+    this.#handed = wanted;
+    return wanted;
+  }
+
+  #read(length: number, bytes: Buffer): boolean {
+    const user = this.user;
+    if (user !== null) {
+      try {
+        user.received(bytes, length);
+      } catch (error) {
+        user.threw(error);
+      }
+    } else if (this.state === 'idle') {
+      this.node.count('excessBytes', length);
+      this.destroy();
+    }
+    return true;
+  }
+
+  arm(deadline: number): void {
+    this.#context.wheel.arm(this, deadline);
+  }
+
+  override expire(now: number): void {
+    if (this.state === 'idle') this.destroy();
+    else if (this.state === 'connecting') this.fail('connect-timeout', 'connect timed out');
+    else if (this.user !== null) {
+      try {
+        this.user.expired(now);
+      } catch (error) {
+        this.user?.threw(error);
+      }
+    }
+  }
+
+  /** Given back by its user after an answer that ended cleanly. `idleMs`: how long the node is known to keep it. */
+  release(idleMs: number): void {
+    this.user = null;
+    this.useShared();
+    this.served++;
+    this.idleSince = this.#context.now();
+    this.state = 'idle';
+    if (idleMs <= 0 || !this.node.keep(this)) this.destroy();
+    else this.arm(this.idleSince + idleMs);
+  }
+
+  /** Taken from the idle ones, or just connected. */
+  use(user: UpstreamUser): void {
+    this.user = user;
+    if (this.state === 'idle') {
+      this.state = 'busy';
+      this.arm(Number.POSITIVE_INFINITY);
+    }
+  }
+
+  /** Read into an own buffer from the next read on, if one is free. */
+  useStream(): void {
+    this.stream ??= this.#context.buffers.take();
+  }
+
+  useShared(): void {
+    this.stream?.detach();
+    this.stream = null;
+  }
+
+  /** Tells the user that there will be no connection. */
+  fail(failure: Failure, detail: string): void {
+    const user = this.user;
+    this.node.count('connectErrors');
+    this.destroy();
+    if (user === null) return;
+    try {
+      user.connectFailed(failure, detail);
+    } catch (error) {
+      user.threw(error);
+    }
+  }
+
+  connected(): void {
+    this.state = 'busy';
+    this.arm(Number.POSITIVE_INFINITY);
+    this.connectMs = this.#context.now() - this.#begun;
+    this.node.count('connectMs', this.connectMs);
+    if (this.user === null) this.destroy();
+    else this.user.connected();
+  }
+
+  /** Lets go of the user and closes at once: nothing of this connection reaches anyone any more. */
+  destroy(): void {
+    if (this.state === 'closed') return;
+    if (this.state === 'idle') this.node.forget(this);
+    this.state = 'closed';
+    this.user = null;
+    this.#context.wheel.remove(this);
+    this.useShared();
+    this.#context.addToThread(threadCell.upstreams, -1);
+    this.socket.destroy();
+  }
+}
+
+function onConnect(this: OwnedSocket): void {
+  const upstream = this.upstream!;
+  if (upstream.state !== 'connecting') return;
+  guard(upstream, () => upstream.connected());
+}
+
+function onError(this: OwnedSocket, error: NodeJS.ErrnoException): void {
+  const upstream = this.upstream!;
+  if (upstream.state === 'connecting') upstream.fail(connectFailure(error.code), error.message || String(error.code));
+  else breakOff(upstream, error.code ?? error.message);
+}
+
+function onClose(this: OwnedSocket): void {
+  breakOff(this.upstream!, 'the connection closed');
+}
+
+function onEnd(this: OwnedSocket): void {
+  const upstream = this.upstream!;
+  if (upstream.user === null) upstream.destroy();
+  else guard(upstream, () => upstream.user?.ended());
+}
+
+function onDrain(this: OwnedSocket): void {
+  const upstream = this.upstream!;
+  if (upstream.user !== null) guard(upstream, () => upstream.user?.drained());
+}
+
+function breakOff(upstream: Upstream, detail: string): void {
+  const user = upstream.user;
+  upstream.destroy();
+  if (user === null) return;
+  try {
+    user.broken(detail);
+  } catch (error) {
+    user.threw(error);
+  }
+}
+
+function guard(upstream: Upstream, run: () => void): void {
+  const user = upstream.user;
+  try {
+    run();
+  } catch (error) {
+    user?.threw(error);
+  }
+}
