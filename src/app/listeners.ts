@@ -31,6 +31,10 @@ export class ListenerTable {
     }
   }
 
+  has(slot: number): boolean {
+    return this.#specs.has(slot);
+  }
+
   nameOf(slot: number): string {
     return this.#specs.get(slot)?.name ?? `listener ${slot}`;
   }

@@ -13,14 +13,14 @@
  * Not handled here: an end of the whole process (a native abort), which is the supervisor's business.
  */
 import type { Millis } from '../base/ids.ts';
-import { err, ok, type Result } from '../base/result.ts';
+import type { Result } from '../base/result.ts';
 import type { ObservedThread } from '../observe/source.ts';
 import type { EngineEvent, NodeSignal } from '../proxy/outcome.ts';
 import type { ListenerSpec, SnapshotPiece } from '../routing/snapshot.ts';
 import { threadCell } from '../scoreboard/layout.ts';
 import { type Scoreboard, threadLine } from '../scoreboard/scoreboard.ts';
 import { Conditions } from './conditions.ts';
-import { ListenerTable } from './listeners.ts';
+import { type ListenFailure, Listening, type ListenOptions } from './listening.ts';
 import type { Log } from './log.ts';
 import type { FromThread, ThreadStart } from './messages.ts';
 import { DataThread } from './thread.ts';
@@ -42,18 +42,6 @@ export interface ThreadPoolOptions {
   readonly entry?: URL;
 }
 
-export interface ListenFailure {
-  readonly slot: number;
-  readonly code: string;
-  readonly message: string;
-}
-
-interface ListenOptions {
-  readonly keepTrying?: boolean;
-}
-
-const unanswered = { code: 'ETIMEDOUT', message: 'the data threads did not answer in time' } as const;
-
 interface Seat {
   readonly number: number;
   /** The row last used; shown while no thread has it. */
@@ -64,13 +52,15 @@ interface Seat {
   deaths: number;
   restarts: number;
   timer: NodeJS.Timeout | null;
+  /** No replacement before this: the last one died. */
+  replaceAfter: Millis;
 }
 
 const lookEvery: Millis = 1000;
 const forgivenAfter: Millis = 60_000;
 const restartDelayMax: Millis = 30_000;
 const startDeadline: Millis = 60_000;
-const listenDeadline: Millis = 15_000;
+const swapDeadline: Millis = 15_000;
 
 /** Rows that the scoreboard needs for so many threads: each may have a replacement beside it. */
 export const rowsFor = (workers: number, most: number): number => Math.min(most, workers * 2);
@@ -80,13 +70,10 @@ export class ThreadPool {
   readonly #scoreboard: Scoreboard;
   readonly #log: Log;
   readonly #entry: URL;
-  readonly #listeners: ListenerTable;
+  readonly #listening: Listening;
   readonly #seats: Seat[] = [];
   readonly #leaving = new Set<DataThread>();
   readonly #rowsInUse = new Set<number>();
-  readonly #failures = new Map<number, ListenFailure>();
-  /** Slots that listen() waits for: it tells its caller of a failure, nobody else need. */
-  readonly #opening = new Set<number>();
   readonly #conditions = new Conditions();
   #access: ThreadStart['access'];
   #watch: NodeJS.Timeout | null = null;
@@ -99,7 +86,12 @@ export class ThreadPool {
     this.#log = options.log;
     this.#access = options.access;
     this.#entry = options.entry ?? ownEntry();
-    this.#listeners = new ListenerTable(options.log);
+    this.#listening = new Listening({
+      log: options.log,
+      seats: () => this.#seats,
+      living: () => this.#living(),
+      conditions: this.#conditions,
+    });
   }
 
   /** Resolves when every thread has its first snapshot in force; false if that took too long. */
@@ -115,64 +107,28 @@ export class ThreadPool {
     for (const thread of threads) thread.publish(messages);
     return this.#conditions.until(
       () => threads.every((one) => one.version >= version || !this.#lives(one)),
-      listenDeadline,
+      swapDeadline,
     );
   }
 
-  /**
-   * Opens listeners in every thread, now and in those to come. If one fails, none of these stays open; with
-   * `keepTrying` all stay wanted, and what failed is tried again each second.
-   */
-  async listen(specs: readonly ListenerSpec[], options: ListenOptions = {}): Promise<Result<null, ListenFailure>> {
-    const slots = specs.map(({ slot }) => slot);
-    for (const spec of specs) {
-      this.#failures.delete(spec.slot);
-      this.#opening.add(spec.slot);
-      this.#listeners.add(spec);
-    }
-    for (const seat of this.#seats) this.#askListen(seat, seat.current);
-    const open = (): boolean => slots.every((slot) => this.isOpen(slot));
-    await this.#conditions.until(() => this.#failure(slots) !== undefined || open(), listenDeadline);
-    for (const slot of slots) this.#opening.delete(slot);
-    const failure = this.#failure(slots);
-    if (failure === undefined && open()) return ok(null);
-    if (options.keepTrying !== true) await this.unlisten(slots);
-    return err(failure ?? { ...unanswered, slot: slots.find((slot) => !this.isOpen(slot)) ?? -1 });
+  /** Opens listeners in every thread, now and in those to come. */
+  listen(specs: readonly ListenerSpec[], options: ListenOptions = {}): Promise<Result<null, ListenFailure>> {
+    return this.#listening.open(specs, options);
   }
 
-  /** Gives open listeners another certificate. Connections that are open keep the old one. */
-  async renew(spec: ListenerSpec): Promise<Result<null, ListenFailure>> {
-    const { slot } = spec;
-    this.#failures.delete(slot);
-    this.#opening.add(slot);
-    this.#listeners.add(spec);
-    const threads = this.#living().filter((thread) => thread.open.has(slot) && thread.phase === 'running');
-    for (const thread of threads)
-      thread.post({ kind: 'listen', listeners: [this.#listeners.specFor(spec, thread.row)] });
-    const answered = (thread: DataThread): boolean => !thread.asked.has(slot) || !this.#lives(thread);
-    const all = await this.#conditions.until(() => threads.every(answered), listenDeadline);
-    this.#opening.delete(slot);
-    const failure = this.#failure([slot]) ?? (all ? undefined : { ...unanswered, slot });
-    return failure === undefined ? ok(null) : err(failure);
+  /** Gives an open listener another certificate. */
+  renew(spec: ListenerSpec): Promise<Result<null, ListenFailure>> {
+    return this.#listening.renew(spec);
   }
 
   /** Closes listeners in every thread; their connections live on. */
-  async unlisten(slots: readonly number[]): Promise<void> {
-    for (const slot of slots) this.#listeners.remove(slot);
-    const threads = this.#living();
-    for (const thread of threads) thread.post({ kind: 'unlisten', slots });
-    const closed = (thread: DataThread): boolean => slots.every((slot) => !thread.open.has(slot));
-    await this.#conditions.until(
-      () => threads.every((thread) => closed(thread) || !this.#lives(thread)),
-      listenDeadline,
-    );
+  unlisten(slots: readonly number[]): Promise<void> {
+    return this.#listening.close(slots);
   }
 
-  /** Whether each thread that runs has the listener open (a unix socket: the first seat's). */
+  /** Whether each thread that runs has the listener open. */
   isOpen(slot: number): boolean {
-    const seats = this.#seats.filter((seat) => this.#listeners.wanted(seat.number).some((spec) => spec.slot === slot));
-    const running = seats.filter(({ current }) => current !== null && current.phase !== 'starting');
-    return running.length > 0 && running.every(({ current }) => current?.open.has(slot));
+    return this.#listening.isOpen(slot);
   }
 
   /** More threads, or fewer: those too many drain. */
@@ -180,7 +136,16 @@ export class ThreadPool {
     while (this.#seats.length > workers) this.#vacate(this.#seats.pop()!);
     while (this.#seats.length < workers) {
       const number = this.#seats.length;
-      const seat = { number, row: number, current: null, next: null, deaths: 0, restarts: 0, timer: null };
+      const seat = {
+        number,
+        row: number,
+        current: null,
+        next: null,
+        deaths: 0,
+        restarts: 0,
+        timer: null,
+        replaceAfter: 0,
+      };
       this.#seats.push(seat);
       this.#fill(seat);
     }
@@ -237,7 +202,7 @@ export class ThreadPool {
   async close(): Promise<void> {
     this.#stopRestarts();
     await Promise.all(this.#living().map((thread) => thread.terminate('')));
-    this.#listeners.close();
+    this.#listening.end();
     this.#conditions.end();
   }
 
@@ -245,10 +210,6 @@ export class ThreadPool {
     this.#ending = true;
     if (this.#watch !== null) clearInterval(this.#watch);
     for (const seat of this.#seats) if (seat.timer !== null) clearTimeout(seat.timer);
-  }
-
-  #failure(slots: readonly number[]): ListenFailure | undefined {
-    return slots.map((slot) => this.#failures.get(slot)).find((failure) => failure !== undefined);
   }
 
   #living(): DataThread[] {
@@ -296,7 +257,10 @@ export class ThreadPool {
     return thread;
   }
 
-  /** A free row, the preferred one if it is. When none is free, the thread that has drained longest makes room. */
+  /**
+   * A free row, the preferred one if it is. null: all are in use, by threads that drain. While another thread serves,
+   * they are waited for; when none does, the one that has drained longest makes room.
+   */
   #takeRow(preferred: number): number | null {
     const rows = [preferred, ...Array.from({ length: this.#scoreboard.threads }, (_, row) => row)];
     const row = rows.find((each) => !this.#rowsInUse.has(each));
@@ -305,7 +269,8 @@ export class ThreadPool {
       return row;
     }
     const [oldest] = this.#leaving;
-    void oldest?.terminate('its row in the scoreboard is needed for a new thread');
+    const served = this.#seats.some(({ current }) => current?.phase === 'running');
+    if (!served) void oldest?.terminate('its row in the scoreboard is needed for a new thread');
     return null;
   }
 
@@ -321,13 +286,10 @@ export class ThreadPool {
         this.#swapped(thread);
         break;
       case 'listening':
-        for (const slot of message.slots) {
-          this.#failures.delete(slot);
-          this.#listeners.opened(slot, thread.row);
-        }
+        this.#listening.opened(thread, message.slots);
         break;
       case 'listen-failed':
-        this.#listenFailed(thread, message);
+        this.#listening.failed(thread, message);
         break;
       case 'drained':
         // After a drain of the whole process, close() ends the threads.
@@ -340,37 +302,15 @@ export class ThreadPool {
 
   #swapped(thread: DataThread): void {
     const seat = this.#seatOf(thread);
-    if (seat !== undefined) this.#askListen(seat, thread);
+    if (seat !== undefined && !this.#ending) this.#listening.ask(seat.number, thread);
     this.#options.onSwapped();
-  }
-
-  /** Asks for what the thread should have open and has not. */
-  #askListen(seat: Seat, thread: DataThread | null): void {
-    if (thread === null || thread.phase !== 'running' || this.#ending) return;
-    const missing = this.#listeners
-      .wanted(seat.number)
-      .filter(({ slot }) => !thread.open.has(slot) && !thread.asked.has(slot));
-    const listeners = missing.map((spec) => this.#listeners.specFor(spec, thread.row));
-    if (listeners.length > 0) thread.post({ kind: 'listen', listeners });
-  }
-
-  #listenFailed(thread: DataThread, failure: ListenFailure): void {
-    const { slot, code, message } = failure;
-    const told = this.#opening.has(slot) || this.#failures.has(slot);
-    this.#failures.set(slot, failure);
-    if (told) return;
-    const name = this.#listeners.nameOf(slot);
-    this.#log.error(`data thread ${thread.row} cannot listen on ${name}: ${message}; tried again each second`, {
-      thread: thread.row,
-      code,
-    });
   }
 
   /** A replacement that has all listeners open takes the seat; the old thread drains. */
   #promote(thread: DataThread): void {
     const seat = this.#seatOf(thread);
     if (seat === undefined || seat.next !== thread || thread.phase !== 'running') return;
-    if (!this.#listeners.wanted(seat.number).every(({ slot }) => thread.open.has(slot))) return;
+    if (!this.#listening.complete(seat.number, thread)) return;
     const old = seat.current;
     seat.current = thread;
     seat.next = null;
@@ -408,6 +348,7 @@ export class ThreadPool {
     const wasCurrent = seat.current === thread;
     this.#removeFrom(seat, thread);
     if (!wasCurrent) {
+      seat.replaceAfter = performance.now() + restartDelayMax;
       this.#log.error(`data thread ${thread.row}, a replacement, died: ${reason}; the old one serves on`);
       return;
     }
@@ -442,12 +383,12 @@ export class ThreadPool {
       if (finding === 'hung') void thread.terminate(`it hung: its heartbeat stood still for ${hangMs / 1000} s`);
       else if (finding === 'sick') this.#replace(thread);
     }
-    for (const seat of this.#seats) this.#askListen(seat, seat.current);
+    for (const { number, current } of this.#seats) this.#listening.ask(number, current);
   }
 
   #replace(thread: DataThread): void {
     const seat = this.#seats.find((each) => each.current === thread);
-    if (seat === undefined || seat.next !== null) return;
+    if (seat === undefined || seat.next !== null || performance.now() < seat.replaceAfter) return;
     const row = this.#takeRow((seat.row + this.#seats.length) % this.#scoreboard.threads);
     if (row === null) return;
     this.#log.error(
