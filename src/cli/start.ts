@@ -1,8 +1,13 @@
-/** From a config to a running evenkeel, with every reason why not told on standard error. Used by run and demo. */
+/**
+ * From a config to a running evenkeel, with every reason why not told on standard error.
+ * Used by run and demo, which load it only then: it brings everything along, and the other commands start without.
+ */
 import type { App } from '../app/app.ts';
 import { type ComposeOptions, compose } from '../app/compose.ts';
 import { writeProblems } from './config-file.ts';
 import { CommandError, exitCode } from './exit.ts';
+
+export { runToEnd } from '../app/lifecycle.ts';
 
 export type ConfigSource = { readonly file: string } | Extract<ComposeOptions, { readonly config: unknown }>;
 

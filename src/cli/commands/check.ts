@@ -1,6 +1,5 @@
 /** `evenkeel check`: is this config good? All its problems at once, in the words of the file. */
 import type { Command } from 'commander';
-import { loadConfigFile } from '../../config/io/load.ts';
 import type { Config, Problem } from '../../config/model.ts';
 import { count, findConfig, writeProblems } from '../config-file.ts';
 import { exitCode } from '../exit.ts';
@@ -24,6 +23,7 @@ const verdict = (problems: readonly Problem[]): string => {
 
 async function check(options: Options): Promise<void> {
   const file = findConfig(options.config);
+  const { loadConfigFile } = await import('../../config/io/load.ts');
   const loaded = await loadConfigFile(file, { env: process.env, now: new Date() });
   const problems = loaded.ok ? loaded.value.warnings : loaded.error;
   if (!loaded.ok) process.exitCode = exitCode.failed;

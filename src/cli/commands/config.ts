@@ -1,8 +1,5 @@
 /** `evenkeel config print`: each value in force, and where it came from: file and line, environment, default. */
 import type { Command } from 'commander';
-import { parse } from 'yaml';
-import { loadConfigFile } from '../../config/io/load.ts';
-import { renderConfig } from '../../config/print.ts';
 import { findConfig, writeProblems } from '../config-file.ts';
 import { exitCode } from '../exit.ts';
 
@@ -13,12 +10,15 @@ interface Options {
 
 async function print(options: Options): Promise<void> {
   const file = findConfig(options.config);
+  const { loadConfigFile } = await import('../../config/io/load.ts');
   const loaded = await loadConfigFile(file, { env: process.env, now: new Date() });
   if (!loaded.ok) {
     writeProblems(process.stderr, loaded.error);
     process.exitCode = exitCode.failed;
     return;
   }
+  const { renderConfig } = await import('../../config/print.ts');
+  const { parse } = await import('yaml');
   const text = renderConfig(loaded.value);
   process.stdout.write(options.json === true ? `${JSON.stringify(parse(text), null, 2)}\n` : text);
 }

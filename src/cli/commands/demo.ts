@@ -4,10 +4,8 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError } from 'commander';
-import { runToEnd } from '../../app/lifecycle.ts';
 import { CommandError } from '../exit.ts';
 import { type SampleNode, SampleNodes } from '../sample-nodes.ts';
-import { startApp } from '../start.ts';
 
 interface Ports {
   readonly port: number;
@@ -76,6 +74,7 @@ function withRemedy(error: unknown): unknown {
 
 async function demo(ports: Ports): Promise<void> {
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
+  const { runToEnd, startApp } = await import('../start.ts');
   const addresses = [0, 1, 2].map((offset) => ports.nodePort + offset);
   const nodes = new SampleNodes({ ports: addresses, restartAfterMs, say });
   const config = await demoConfig(ports);

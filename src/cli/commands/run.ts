@@ -1,19 +1,19 @@
 /** `evenkeel run`: the proxy itself, from a file or, for a quick start, from flags alone. */
 import type { Command } from 'commander';
-import { runToEnd } from '../../app/lifecycle.ts';
-import { type ConfigFlags, configFromFlags } from '../../config/flags.ts';
+import type { ConfigFlags } from '../../config/flags.ts';
 import { findConfig, writeProblems } from '../config-file.ts';
 import { CommandError, exitCode } from '../exit.ts';
-import { type ConfigSource, startApp } from '../start.ts';
+import type { ConfigSource } from '../start.ts';
 
 type Options = Partial<ConfigFlags> & { readonly config?: string };
 
-function sourceOf({ config, ...flags }: Options): ConfigSource {
+async function sourceOf({ config, ...flags }: Options): Promise<ConfigSource> {
   const given = Object.keys(flags).length > 0;
   if (config !== undefined && given) {
     throw new CommandError('Give either a file with -c, or --to and its companions, not both.', exitCode.usage);
   }
   if (!given) return { file: findConfig(config) };
+  const { configFromFlags } = await import('../../config/flags.ts');
   const loaded = configFromFlags({ ...flags, to: flags.to ?? [] });
   if (loaded.ok) return { config: loaded.value };
   writeProblems(process.stderr, loaded.error);
@@ -21,7 +21,8 @@ function sourceOf({ config, ...flags }: Options): ConfigSource {
 }
 
 async function run(options: Options): Promise<void> {
-  const source = sourceOf(options);
+  const source = await sourceOf(options);
+  const { runToEnd, startApp } = await import('../start.ts');
   const app = await startApp(source);
   process.exit(await runToEnd(app));
 }
