@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Problem } from '../../src/config/model.ts';
 import { type Answer, ready, startWorld, token, type World } from './fixture.ts';
@@ -34,6 +35,16 @@ describe('reading', () => {
     for (const { method, path } of endpoints.filter((one) => one.method === 'GET' && !one.path.includes(':'))) {
       expect((await get(path)).status, `${method} ${path}`).toBe(200);
     }
+  });
+
+  it('docs/ADMIN-API.md lists the same', async () => {
+    const page = readFileSync(new URL('../../docs/ADMIN-API.md', import.meta.url), 'utf8');
+    const documented = [...page.matchAll(/`(GET|POST|PATCH) (\/[^`]*)`/g)].map(
+      ([, method, path]) => `${method} ${path}`,
+    );
+    const { endpoints } = (await get('/')).json as { endpoints: { method: string; path: string }[] };
+    const offered = endpoints.map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '<$1>')}`);
+    expect(documented.toSorted()).toEqual(['GET /', ...offered].toSorted());
   });
 
   it('GET /stats and /api/pools tell states and reasons', async () => {

@@ -60,16 +60,22 @@ export async function serveAdmin({ actions, address, onError }: ServeOptions): P
     });
   });
   server.maxConnections = maxConnections;
-  server.on('clientError', (_error, socket) => refuseBytes(socket as Socket));
+  server.on('clientError', (error, socket) => refuseBytes(error, socket as Socket));
   await listen(server, address);
   server.on('error', (error) => onError(error, ''));
   return { address: boundAddress(server, address), close: () => close(server) };
 }
 
-/** Bytes that are no HTTP: one answer, then the end. */
-function refuseBytes(socket: Socket): void {
+const clientErrors: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
+
+/** Bytes that are no HTTP, too many of them, or too slow: one answer, then the end. */
+function refuseBytes(error: Error, socket: Socket): void {
   socket.on('error', () => socket.destroy());
-  if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+  const status = clientErrors[codeOf(error)] ?? '400 Bad Request';
+  if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   else socket.destroy();
 }
 

@@ -87,6 +87,13 @@ describe('the admin socket', () => {
     expect(await sendBytes(world.port, 'GET /readyz HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 /);
   });
 
+  it('answers bytes that are no HTTP with 400, a head that is too large with 431', async () => {
+    const world = await start();
+    expect(await sendBytes(world.port, 'hello\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);
+    const large = `GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`;
+    expect(await sendBytes(world.port, large)).toMatch(/^HTTP\/1\.1 431 /);
+  });
+
   it('closes while clients hold connections open', async () => {
     const world = await startWorld();
     const socket = connect({ host: '127.0.0.1', port: world.port });
