@@ -17,7 +17,7 @@ beforeAll(async () => {
   lanes = await openLanes(scope);
   ek = lanes.evenkeel;
 });
-afterAll(() => scope.close());
+afterAll(() => scope.stop());
 
 for (const table of ['request-framing.yaml', 'request-line.yaml', 'fields.yaml', 'forwarding.yaml']) {
   describe.concurrent(table, () => {

@@ -7,6 +7,7 @@
  *   /hold            answers when { release } comes          /chunked?bytes=  the same, chunked
  *   /slow?ms=        answers after ms                        /drip?bytes=&ms= a byte each ms, sized
  *   /echo            bytes and hash of the body, as JSON     /mirror          the body, as it comes
+ *   /stall           the same, read once { release } comes
  *   /fields          the request as it was read, as JSON     /status?code=    that status
  *   WebSocket        echoes every frame                      else             its name
  */
@@ -25,6 +26,8 @@ export interface AppStats {
   /** Requests that are being held. */
   readonly held: number;
   readonly connections: number;
+  /** Bytes of /big and /chunked that the socket has asked for so far. */
+  readonly patternBytes: number;
   readonly byPath: Readonly<Record<string, number>>;
 }
 
@@ -39,7 +42,7 @@ export type FromAppNode =
   | { readonly kind: 'done' };
 
 const [name = 'node', where = '0'] = process.argv.slice(2);
-const counts = { requests: 0, probes: 0, probesBeforeTraffic: -1, connections: 0 };
+const counts = { requests: 0, probes: 0, probesBeforeTraffic: -1, connections: 0, patternBytes: 0 };
 const byPath = new Map<string, number>();
 const held = new Set<() => void>();
 let health = { status: 200, body: 'fine\n' };
@@ -86,6 +89,13 @@ const handlers: Record<string, Handler> = {
     });
     request.on('end', () => json(response, { node: name, bytes, sha256: hash.digest('hex') }));
   },
+  '/stall': (request, response) => {
+    const read = (): void => {
+      held.delete(read);
+      handlers['/echo']?.(request, response, new URL('http://node/echo'));
+    };
+    held.add(read);
+  },
   '/mirror': (request, response) => pipeline(request, response, () => {}),
   '/fields': (request, response) => {
     json(response, {
@@ -111,7 +121,14 @@ function json(response: ServerResponse, value: unknown): void {
 
 function sendPattern(request: IncomingMessage, response: ServerResponse, bytes: number): void {
   if (request.method === 'HEAD') response.end();
-  else pipeline(patternBlocks(bytes), response, () => {});
+  else pipeline(counted(bytes), response, () => {});
+}
+
+function* counted(bytes: number): Generator<Buffer> {
+  for (const block of patternBlocks(bytes)) {
+    counts.patternBytes += block.length;
+    yield block;
+  }
 }
 
 const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {

@@ -8,10 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { NodeStats, PoolStats, Stats } from '../../src/observe/stats-model.ts';
 import { Child, type Exit, residentBytes } from './child.ts';
+import type { ToComposed } from './composed.ts';
 import { until, within } from './poll.ts';
 import { freePort } from './ports.ts';
 import type { Scope } from './scope.ts';
 
+const composedFile = fileURLToPath(new URL('./composed.ts', import.meta.url));
 export const mainFile = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 /** Top-level keys of a config file; `listen`, `admin`, `workers` and `log` have values for tests unless given. */
@@ -23,6 +25,17 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Further ports to listen on. */
   readonly listeners?: number;
+  /** Asked for by the admin API; helpers send it along. */
+  readonly token?: string;
+  /** Composed in a process of its own (composed.ts) in place of the CLI, so that a data thread can be killed. */
+  readonly composed?: boolean;
+}
+
+interface Place {
+  readonly ports: readonly number[];
+  readonly adminPort: number;
+  readonly folder: string;
+  readonly token: string | null;
 }
 
 export class Evenkeel {
@@ -32,17 +45,16 @@ export class Evenkeel {
   readonly adminPort: number;
   readonly folder: string;
   readonly file: string;
+  readonly token: string | null;
   readonly child: Child;
 
-  constructor(
-    child: Child,
-    place: { readonly ports: readonly number[]; readonly adminPort: number; readonly folder: string },
-  ) {
+  constructor(child: Child, place: Place) {
     this.child = child;
     this.ports = place.ports;
     this.port = place.ports[0]!;
     this.adminPort = place.adminPort;
     this.folder = place.folder;
+    this.token = place.token;
     this.file = join(place.folder, 'config.yaml');
   }
 
@@ -51,8 +63,9 @@ export class Evenkeel {
   }
 
   /** A request to the admin listener. */
-  admin(path: string, init: RequestInit = {}): Promise<Response> {
-    return fetch(`http://127.0.0.1:${this.adminPort}${path}`, init);
+  admin(path: string, init: RequestInit & { headers?: Record<string, string> } = {}): Promise<Response> {
+    const headers = { ...(this.token === null ? {} : { authorization: `Bearer ${this.token}` }), ...init.headers };
+    return fetch(`http://127.0.0.1:${this.adminPort}${path}`, { ...init, headers });
   }
 
   async stats(): Promise<Stats> {
@@ -94,7 +107,7 @@ export class Evenkeel {
   }
 
   complete(settings: SettingsFor): Settings {
-    return withDefaults(settings, this.ports, this.adminPort);
+    return withDefaults(settings, this);
   }
 
   /** Lines of the access log (`log: { access: json }`) that have come so far. */
@@ -103,6 +116,13 @@ export class Evenkeel {
       const value = parsed(line);
       return value !== null && 'status' in value && 'method' in value ? [value] : [];
     });
+  }
+
+  /** Ends a data thread as a crash would (`composed` only). */
+  async killThread(row: number): Promise<void> {
+    const killed = new Promise<void>((resolve) => this.child.process.once('message', () => resolve()));
+    this.child.process.send({ kill: row } satisfies ToComposed);
+    await within(`end of data thread ${row}`, killed);
   }
 
   residentBytes(): number {
@@ -144,9 +164,13 @@ export async function launchEvenkeel(
   const ports: number[] = [];
   for (let i = 0; i < 1 + (options.listeners ?? 0); i++) ports.push(await freePort());
   const file = join(folder, 'config.yaml');
-  await writeConfig(file, withDefaults(settings, ports, adminPort));
-  const child = new Child(mainFile, { args: ['run', '-c', file], ...(options.env ? { env: options.env } : {}) });
-  return scope.own(new Evenkeel(child, { ports, adminPort, folder }));
+  const place = { ports, adminPort, folder, token: options.token ?? null };
+  await writeConfig(file, withDefaults(settings, place));
+  const env = options.env ? { env: options.env } : {};
+  const child = options.composed
+    ? new Child(composedFile, { args: [file], ipc: true, ...env })
+    : new Child(mainFile, { args: ['run', '-c', file], ...env });
+  return scope.own(new Evenkeel(child, place));
 }
 
 /** Runs another command of the CLI to its end. */
@@ -162,12 +186,12 @@ export async function runCli(
   }
 }
 
-function withDefaults(settings: SettingsFor, ports: readonly number[], adminPort: number): Settings {
+function withDefaults(settings: SettingsFor, { ports, adminPort, token }: Omit<Place, 'folder'>): Settings {
   const addresses = ports.map((port) => `127.0.0.1:${port}`);
   return {
     listen: addresses.length === 1 ? addresses[0] : addresses.map((address) => ({ address })),
     workers: 1,
-    admin: `127.0.0.1:${adminPort}`,
+    admin: { address: `127.0.0.1:${adminPort}`, ...(token === null ? {} : { token }) },
     log: { level: 'info', access: 'off' },
     ...(typeof settings === 'function' ? settings(addresses) : settings),
   };

@@ -70,11 +70,12 @@ export class Load {
     let connection: Connection | null = null;
     try {
       while (!this.#stopping) {
+        // A connection that the peer has closed since is no failure: a client sees that before it sends.
+        if (connection?.closing) connection = connection.drop();
         connection ??= new Connection(this.#options.port);
         const result = await connection.exchange((this.#options.request ?? defaultRequest)());
         if (result === 'refused' && this.#options.refusedEnds) return;
         if (!this.#count(result, connection.answered)) connection = connection.drop();
-        else if (connection.closing) connection = connection.drop();
         if (this.#options.thinkMs) await new Promise((resolve) => setTimeout(resolve, this.#options.thinkMs));
       }
     } finally {

@@ -102,7 +102,9 @@ export class RawNode {
     });
   }
 
+  /** Its port refuses afterwards. May be called twice. */
   async stop(): Promise<void> {
+    if (!this.#server.listening) return;
     const closed = new Promise((resolve) => this.#server.close(resolve));
     for (const connection of this.connections) connection.socket.destroy();
     await closed;

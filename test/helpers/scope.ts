@@ -24,7 +24,7 @@ export class Scope {
   }
 
   /** Ends everything; a failure to end one thing does not keep the others. */
-  async close(): Promise<void> {
+  async stop(): Promise<void> {
     const failures: unknown[] = [];
     for (let thing = this.#owned.pop(); thing !== undefined; thing = this.#owned.pop()) {
       try {
@@ -40,13 +40,13 @@ export class Scope {
 /** For things that all tests of a file (or of a describe block) share. Call it outside a test. */
 export function fileScope(): Scope {
   const scope = new Scope();
-  afterAll(() => scope.close());
+  afterAll(() => scope.stop());
   return scope;
 }
 
 /** For things of one test. Call it inside a test that does not run concurrently. */
 export function testScope(): Scope {
   const scope = new Scope();
-  onTestFinished(() => scope.close());
+  onTestFinished(() => scope.stop());
   return scope;
 }
