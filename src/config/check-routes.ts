@@ -34,8 +34,10 @@ export function checkRoutes(draft: Draft, ledger: Ledger): void {
     checkTarget(route, { path: ['routes', index], ledger });
     checkListen(route, { index, draft, ledger });
   }
+  // What is wrong anyway may take from others, or leave a pool alone, by mistake.
+  if (ledger.problems.failed) return;
   checkCovered(routes, ledger);
-  checkUnused(draft, poolNames, ledger);
+  checkUnused(routes, poolNames, ledger);
 }
 
 function checkName(
@@ -119,9 +121,8 @@ function checkListen(
 }
 
 /** A pool that no route leads to is probed for nothing. */
-function checkUnused(draft: Draft, poolNames: readonly string[], ledger: Ledger): void {
-  if (!draft.routes || draft.routes.includes(null)) return;
-  const used = new Set(draft.routes.map((route) => route?.pool));
+function checkUnused(routes: readonly (RouteDraft | null)[], poolNames: readonly string[], ledger: Ledger): void {
+  const used = new Set(routes.map((route) => route?.pool));
   for (const name of poolNames) {
     if (!used.has(name)) ledger.problems.warning(keyPlaceOf(ledger, ['pools', name]), `no route leads to pool ${name}`);
   }

@@ -76,7 +76,7 @@ function readPools(tree: Tree, problems: Problems): PoolDraft[] {
     } else hold(topLevel.pools, { tree, path: ['pools'], problems });
     return [];
   }
-  if (pools.entries.size === 0)
+  if (pools.entries.size === 0 && !problems.failed)
     problems.error({ mark: pools.mark, path: ['pools'] }, 'pools is empty', 'name at least one pool');
   return [...pools.entries.keys()].map((name) => readPool(name, tree, problems));
 }

@@ -20,8 +20,13 @@ const special = /[^\w$"'\\]/g;
 export const maskedCharacter = /[\ue000-\ue07f]/;
 
 export function mask(text: string): string {
-  return text.replace(/\$\{[^}\r\n]*\}/g, (variable) =>
-    variable.replace(special, (c) => (c.charCodeAt(0) < 0x80 ? String.fromCharCode(maskBase + c.charCodeAt(0)) : c)),
+  // The closing brace is optional in the pattern so that a line of unclosed ones is looked at once, not once for each.
+  return text.replace(/\$\{[^}\r\n]*\}?/g, (variable) =>
+    !variable.endsWith('}')
+      ? variable
+      : variable.replace(special, (c) =>
+          c.charCodeAt(0) < 0x80 ? String.fromCharCode(maskBase + c.charCodeAt(0)) : c,
+        ),
   );
 }
 

@@ -27,7 +27,7 @@ export function flatten(issues: readonly Issue[], base: Path, tree: Tree): FlatI
     const apt = branches.filter((branch) => !branch.some((one) => isWrongKind(one, path, tree)));
     // Two branches of one kind (a word of a list, or a duration): the one that says more than "not my word".
     const best = apt.find((branch) => branch.every((one) => one.issue.code !== 'invalid_value')) ?? apt[0];
-    if (best) return best;
+    if (best && !isBareWord(best, apt, branches)) return best;
     return [
       {
         path,
@@ -41,12 +41,20 @@ export function flatten(issues: readonly Issue[], base: Path, tree: Tree): FlatI
   });
 }
 
+/** Of `auto` or a number, `off` or a map, no word but that one is right: then it helps more to name all kinds. */
+function isBareWord(best: readonly FlatIssue[], apt: readonly unknown[], branches: readonly unknown[]): boolean {
+  const issue = best[0]?.issue;
+  return issue?.code === 'invalid_value' && issue.values.length <= 2 && apt.length < branches.length;
+}
+
 /** The branch expects another kind of value than the one that is there. */
 function isWrongKind({ path: found, issue, kinds }: FlatIssue, path: Path, tree: Tree): boolean {
   if (found.length !== path.length) return false;
   if (kinds) return true;
-  if (issue.code === 'invalid_type') return true;
   const here = at(tree, path);
+  if (issue.code === 'invalid_type') {
+    return !(issue.expected === 'int' && here?.kind === 'scalar' && typeof here.value === 'number');
+  }
   if (issue.code !== 'invalid_value' || here === null) return false;
   return here.kind !== 'scalar' || !issue.values.some((value) => typeof value === typeof here.value);
 }
@@ -114,7 +122,7 @@ function wording(
     const values = issue.values.map(String);
     const near = didYouMean(String(here.value), values);
     const hint = near === null ? null : `did you mean ${near}?`;
-    return [` ${clip(String(here.value))} is not one of ${values.join(', ')}`, hint];
+    return [`${shown(path, here)} is not one of ${values.join(', ')}`, hint];
   }
   if (issues.length > 1 || issue.code === 'invalid_type' || issue.code === 'invalid_value') {
     const wanted = new Set(issues.flatMap(kindOf));

@@ -61,13 +61,16 @@ export class Problems {
       line,
       column,
       path: pathText(given.place.path ?? []),
-      message: given.message,
-      hint: given.hint,
+      message: oneLine(given.message),
+      hint: given.hint === null ? null : oneLine(given.hint),
       source: starSecrets(this.#source.lines[line - 1] ?? ''),
       severity: given.severity,
     });
   }
 }
+
+/** Parts of a message may come from the file. */
+const oneLine = (text: string): string => text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, ' ').slice(0, 1000);
 
 /** `token: abc` becomes `token: ***`; a variable such as `${ADMIN_TOKEN}` tells nothing and stays. */
 export function starSecrets(line: string): string {

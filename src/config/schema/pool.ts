@@ -82,7 +82,9 @@ const healthLong = section({
   kind: z
     .enum(['http', 'https', 'tcp'])
     .prefault('http')
-    .describe("`http` and `https` ask for a path; `tcp` only connects. https does not check the certificate's name."),
+    .describe(
+      '`http` and `https` ask for a path; `tcp` only connects. https verifies the certificate, for the name in `host`.',
+    ),
   path: probePath.optional().meta({ 'x-default': '/' }).describe('What to ask for; a query is allowed.'),
   method: z.enum(['GET', 'HEAD']).optional().meta({ 'x-default': 'GET' }).describe('The method of the probe.'),
   host: parsed('host', hostField)

@@ -70,7 +70,7 @@ export function share() {
 export function whole(min: number, max: number) {
   const error = `must be a whole number from ${min} to ${max}`;
   return z
-    .int({ error: (issue) => (typeof issue.input === 'number' ? error : undefined) })
+    .int()
     .min(min, { error })
     .max(max, { error })
     .meta({ 'x-form': 'number', 'x-bounds': `${min} to ${max}` });

@@ -1,6 +1,6 @@
 /** docs/CONFIG.md, made from the schema: one table per section, with form, default, bounds and effect of each key. */
 import * as z from 'zod';
-import { root } from './schema.ts';
+import { root } from '../../src/config/schema.ts';
 
 interface Form {
   readonly type?: string | readonly string[];
