@@ -15,7 +15,7 @@ function span(seconds: number): string {
 
 const rate = (perSecond: number): string => (perSecond >= 100 ? perSecond.toFixed(0) : perSecond.toFixed(1));
 const ms = (value: number | null): string =>
-  value === null ? nothing : `${value >= 10 ? Math.round(value) : value} ms`;
+  value === null ? nothing : `${value.toFixed(value < 1 ? 2 : value < 10 ? 1 : 0)} ms`;
 
 /** One word for what the operator wants and what was seen, the stronger one first. */
 function stateOf(node: NodeStats): { readonly text: string; readonly colour: Colour } {

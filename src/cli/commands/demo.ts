@@ -15,8 +15,14 @@ interface Ports {
 }
 
 const usual: Ports = { port: 8080, adminPort: 9090, nodePort: 3001 };
-const example = fileURLToPath(new URL('../../../config.example.yaml', import.meta.url));
+const example = shortest(fileURLToPath(new URL('../../../config.example.yaml', import.meta.url)));
 const restartAfterMs = 10_000;
+
+/** From the current folder if it lies below it. */
+function shortest(file: string): string {
+  const short = relative('.', file);
+  return short.startsWith('..') ? file : short;
+}
 
 /** config.example.yaml with other ports in it. */
 function withPorts(text: string, { port, adminPort, nodePort }: Ports): string {
@@ -47,7 +53,6 @@ function whatToTry(nodes: readonly SampleNode[], ports: Ports, file: string): st
   const evenkeel = fromCheckout ? 'npm run -s evenkeel --' : 'npx evenkeel';
   const admin = ports.adminPort === usual.adminPort ? '' : ` --admin 127.0.0.1:${ports.adminPort}`;
   const url = `http://127.0.0.1:${ports.port}`;
-  const shown = relative('.', file).startsWith('..') ? file : relative('.', file);
   const lines = nodes.map(({ name, port, pid }) => `  ${name}  http://127.0.0.1:${port}  pid ${pid}`);
   const tries = [
     [`curl ${url}/`, 'each answer names the node that gave it'],
@@ -55,7 +60,7 @@ function whatToTry(nodes: readonly SampleNode[], ports: Ports, file: string): st
     [`kill ${nodes[1]?.pid}`, `a node dies: no request fails. It comes back after ${restartAfterMs / 1000} s`],
     [`${evenkeel} status${admin}`, 'which nodes are fit, and why'],
     [`curl http://127.0.0.1:${ports.adminPort}/metrics`, 'for Prometheus; /stats is the same as JSON'],
-    [`edit ${shown}`, 'weights, nodes, routes: in force at once, or refused with the reason'],
+    [`edit ${file}`, 'weights, nodes, routes: in force at once, or refused with the reason'],
   ] as const;
   const width = Math.max(...tries.map(([command]) => command.length));
   const drawn = tries.map(([command, what]) => `  ${command.padEnd(width)}  # ${what}`);
