@@ -150,7 +150,10 @@ export class Scoreboard {
     return Atomics.add(this.lines, total, change.by) + change.by;
   }
 
-  /** Takes back what a dead thread had counted in. Call once it is known to have ended. Returns its requests in flight. */
+  /**
+   * Takes back what a dead thread had counted in; its client connections count as closed. Call once it is known to have
+   * ended: its rows have no other writer then. Returns its requests in flight.
+   */
   repair(thread: number): number {
     const base = thread * gaugeCells;
     let inFlight = 0;

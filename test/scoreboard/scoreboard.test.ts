@@ -103,6 +103,19 @@ describe('repair of a thread that had open client connections', () => {
   });
 });
 
+describe('connections of a dead thread', () => {
+  it('count as closed', () => {
+    const board = Scoreboard.create(2);
+    const cell = (slot: number, name: 'accepted' | 'closed'): number =>
+      counterRow.listener(slot) + listenerCounters.indexOf(name);
+    for (const thread of [0, 1]) board.counters(thread)[cell(3, 'accepted')] = 9;
+    board.counters(1)[cell(3, 'closed')] = 2;
+    board.repair(1);
+    expect(board.sum(cell(3, 'closed'))).toBe(9);
+    expect(board.counters(0)[cell(3, 'closed')]).toBe(0);
+  });
+});
+
 describe('counters', () => {
   it('are summed over threads, histograms too', () => {
     const board = Scoreboard.create(2);

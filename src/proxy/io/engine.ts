@@ -26,7 +26,10 @@ export interface EngineOptions {
 export interface EngineContract {
   /** New exchanges route by this from now on; connections to unchanged nodes live on. */
   swap(snapshot: Snapshot): void;
-  /** Rejects with the system's error (code, message); nothing is left open then. */
+  /**
+   * Rejects with the system's error (code, message); nothing is left open then. A slot that is open already gets the new
+   * listener before the old one closes: so a certificate is renewed.
+   */
   listen(spec: ListenerSpec): Promise<void>;
   /** Closes a listener in a turn in which it accepted nothing. Its connections live on. */
   unlisten(slot: number): Promise<void>;
@@ -68,7 +71,9 @@ export class Engine implements EngineContract {
   async listen(spec: ListenerSpec): Promise<void> {
     const listener = new Listener(spec, this.#context);
     await listener.open();
+    const old = this.#listeners.get(spec.slot);
     this.#listeners.set(spec.slot, listener);
+    await old?.close();
   }
 
   async unlisten(slot: number): Promise<void> {
