@@ -4,7 +4,10 @@
  *   idle         all nodes fit, weight 1, nothing in flight
  *   half unfit   every second node has weight 0
  *   uneven       weights 1 to 5
+ *   skewed       the first node has weight 1000, the others 1
  *   busy         the node picked gets a request in flight, the one picked 4 x n picks ago loses one
+ *   one key      the same, and all requests have one key: the worst for consistent-hash, whose bound sends them on
+ *   tried        every pick excludes two nodes
  *
  * Besides: refresh after a change, and of consistent-hash the build, its memory and the share of keys that move.
  */
@@ -29,12 +32,12 @@ const sizes = [3, 100, 10_000];
 /** As in the scoreboard: one 64-byte line per node, the count in its fourth cell. */
 const layout = { inflightStride: 16, inflightOffset: 3 };
 
-type Load = 'idle' | 'half unfit' | 'uneven' | 'busy';
+type Load = 'idle' | 'half unfit' | 'uneven' | 'skewed';
 const weightOf: Record<Load, (node: number) => number> = {
   idle: () => 1,
   'half unfit': (node) => node % 2,
   uneven: (node) => 1 + (node % 5),
-  busy: () => 1,
+  skewed: (node) => (node === 0 ? 1000 : 1),
 };
 
 interface Setup {
@@ -61,8 +64,10 @@ function request(): PickRequest {
   return { hash: 0, now: 1000, tried: new Int32Array(8), triedCount: 0 };
 }
 
-function pickCost({ balancer }: Setup): Timing {
+function pickCost({ balancer }: Setup, triedCount = 0): Timing {
   const wanted = request();
+  wanted.tried.set([0, 1]);
+  wanted.triedCount = triedCount;
   let key = 0;
   return measure((ops) => {
     let sum = 0;
@@ -75,7 +80,7 @@ function pickCost({ balancer }: Setup): Timing {
 }
 
 /** Includes counting the request in and another one out, about 25 ns. */
-function busyCost({ group, balancer }: Setup): Timing {
+function busyCost({ group, balancer }: Setup, keyStep = 0x9e3779b9): Timing {
   const wanted = request();
   const held = new Int32Array(group.size * 4).fill(-1);
   let at = 0;
@@ -86,7 +91,7 @@ function busyCost({ group, balancer }: Setup): Timing {
   return measure((ops) => {
     let sum = 0;
     for (let i = 0; i < ops; i++) {
-      wanted.hash = Math.imul(++key, 0x9e3779b9) >>> 0;
+      wanted.hash = Math.imul(++key, keyStep) >>> 0;
       const node = balancer.pick(wanted);
       count(node, 1);
       if (held[at]! >= 0) count(held[at]!, -1);
@@ -187,19 +192,19 @@ const picks = algorithms.flatMap((algorithm) =>
       idle: cost('idle'),
       'half unfit': cost('half unfit'),
       uneven: cost('uneven'),
-      busy: busyCost(setup(algorithm, nodes, 'busy')),
+      skewed: cost('skewed'),
+      busy: busyCost(setup(algorithm, nodes, 'idle')),
+      'one key': busyCost(setup(algorithm, nodes, 'idle'), 0),
+      tried: pickCost(setup(algorithm, nodes, 'idle'), 2),
     };
   }),
 );
 printTable(
   'ns per pick (median)',
-  picks.map((row) => ({
-    algorithm: row.algorithm,
-    nodes: row.nodes,
-    idle: nanos(row.idle.median),
-    'half unfit': nanos(row['half unfit'].median),
-    uneven: nanos(row.uneven.median),
-    busy: nanos(row.busy.median),
+  picks.map(({ algorithm, nodes, ...costs }) => ({
+    algorithm,
+    nodes,
+    ...Object.fromEntries(Object.entries(costs).map(([load, cost]) => [load, nanos(cost.median)])),
   })),
 );
 

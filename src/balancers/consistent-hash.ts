@@ -5,28 +5,33 @@
  * Multi-probe consistent hashing (Appleton and O'Reilly 2015): a key looks at 12 places of the circle and takes the node
  * whose point is nearest clockwise of any of them. So 8 points per node balance as well as 150 with one look.
  * Weights: distance counts divided by weight, so that a node of weight 2 reaches twice as far; the look goes on past the
- * first point while a heavier node further on could still win. A weight counts up to 64 times the mean of the live ones.
+ * first point while a heavier node further on could still win. A weight counts up to 32 times the mean of the live ones.
  *
- * Bounded load (Mirrokni, Thorup, Zadimoghaddam 2016): a node with ceil(1.25 x fair share) in flight is passed over, as
- * a tried one is: the key goes where it would go if that node were gone, then on by random jumps (Chen, Coleman,
- * Shrivastava 2021), so that overflow is not piled on one neighbour.
+ * Bounded load (Mirrokni, Thorup, Zadimoghaddam 2016): a node with ceil(1.25 x fair share) in flight is passed over. The
+ * request goes to the runner-up of the look, then to some more places that follow from the key (Chen, Coleman,
+ * Shrivastava 2021: jumps don't pile the overflow on one neighbour), then anywhere by chance.
+ * A tried node is passed over in the look itself: the request goes where its key would go if that node were gone.
  * The total in flight is exact up to 32 nodes; above, 32 counts per pick are read anew in turn.
  */
 import { mix32 } from '../base/hash.ts';
+import type { Random } from '../base/random.ts';
 import type { Balancer, BalancerOptions, NodeGroup, PickRequest } from './contract.ts';
 import { Ring } from './ring.ts';
 import { Tried } from './tried.ts';
 
 export const probes = 12;
 export const loadFactor = 1.25;
-export const maxWeightRatio = 64;
-/** At most 80 % of the capacity can be full: one jump fails in four of five, 48 in a row once in 45 000. */
-const jumps = 48;
+export const maxWeightRatio = 32;
+/** Places that a key goes to before chance takes over: one key that has all the traffic has long filled them. */
+const jumps = 8;
+/** At most 80 % of the capacity can be full, so four of five throws fail, and 64 in a row once in 1.6 million. */
+const throws = 64;
 const countsPerPick = 16;
 const golden = 0x9e3779b9;
 
 export class ConsistentHash implements Balancer {
   readonly #group: NodeGroup;
+  readonly #random: Random;
   readonly #ring: Ring;
   readonly #passed: Tried;
   /** By node: 1 / weight, its share of all weight, where its count stands, and the count as last read. */
@@ -44,6 +49,7 @@ export class ConsistentHash implements Balancer {
   constructor(options: BalancerOptions) {
     const { group } = options;
     this.#group = group;
+    this.#random = options.random;
     this.#ring = new Ring(group.keys);
     this.#passed = new Tried(group.size);
     this.#reach = new Float64Array(group.size);
@@ -70,11 +76,11 @@ export class ConsistentHash implements Balancer {
     return this.#jump(request.hash, owner);
   }
 
-  /** The owner is full: places that depend on the key alone, until a node there has room. */
+  /** The owner and the runner-up are full. */
   #jump(hash: number, owner: number): number {
-    const { nodes } = this.#ring;
-    for (let i = 1; i <= jumps; i++) {
-      const node = nodes[this.#ring.firstAt(mix32((hash - Math.imul(i, golden)) | 0))]!;
+    for (let i = 1; i <= jumps + throws; i++) {
+      const place = i <= jumps ? mix32((hash - Math.imul(i, golden)) | 0) : this.#random.below(2 ** 32);
+      const node = this.#ring.nodes[this.#ring.firstAt(place)]!;
       if (this.#hasRoom(node) && !this.#passed.has(node)) return node;
     }
     for (let i = 0; i < this.#count; i++) {
