@@ -1,4 +1,4 @@
-/** Reads rows of counters from the scoreboard by name, summed over all threads. */
+/** Reads rows of counters from the scoreboard by name, summed over all threads; times to the microsecond. */
 import {
   type ListenerCounter,
   listenerCounters,
@@ -19,7 +19,7 @@ type Counts<Name extends string> = Readonly<Record<Name, number>>;
 
 function readRow<Name extends string>(names: readonly Name[], read: (column: number) => number): Counts<Name> {
   const counts = {} as Record<Name, number>;
-  for (let i = 0; i < names.length; i++) counts[names[i]!] = read(i);
+  for (let i = 0; i < names.length; i++) counts[names[i]!] = Math.round(read(i) * 1000) / 1000;
   return counts;
 }
 

@@ -5,12 +5,12 @@
  */
 import type { Micros } from '../base/ids.ts';
 import { bucketBound, bucketCount } from '../scoreboard/histogram.ts';
-import type { Sample } from './metrics.ts';
+import type { Labels, Sample } from './metrics.ts';
 
-/** Index of the first bucket that is not below each bound, with the bound's text in seconds. */
+/** Index of the first bucket that is not below the bound, and the bound as a label, in seconds. */
 interface Bound {
   readonly end: number;
-  readonly le: string;
+  readonly le: Labels;
 }
 
 /** 2^first us, 2^(first+step) us, ... up to 2^last us. */
@@ -20,7 +20,7 @@ function powersOfTwo(first: number, last: number, step: number): readonly Bound[
     const us = 2 ** power;
     let end = 0;
     while (bucketBound(end) <= us) end++;
-    bounds.push({ end, le: String(us / 1e6) });
+    bounds.push({ end, le: { le: String(us / 1e6) } });
   }
   return bounds;
 }
@@ -37,24 +37,29 @@ const middles: readonly Micros[] = Array.from({ length: bucketCount }, (_, bucke
 });
 
 interface HistogramOptions {
-  readonly labels: Readonly<Record<string, string | number>>;
+  readonly labels: Labels;
   readonly counts: Float64Array;
   readonly bounds: readonly Bound[];
 }
 
-export function histogramSamples(name: string, { labels, counts, bounds }: HistogramOptions): Sample[] {
+const noLabels: Labels = {};
+const infinity: Labels = { le: '+Inf' };
+
+export function histogramSamples(name: string, { labels: sharedLabels, counts, bounds }: HistogramOptions): Sample[] {
   const samples: Sample[] = [];
+  const add = (suffix: string, labels: Labels, value: number): void =>
+    void samples.push({ metricName: name + suffix, labels, sharedLabels, value });
   let seen = 0;
   let bucket = 0;
   for (const { end, le } of bounds) {
     for (; bucket < end; bucket++) seen += counts[bucket]!;
-    samples.push({ metricName: `${name}_bucket`, labels: { ...labels, le }, value: seen });
+    add('_bucket', le, seen);
   }
   for (; bucket < counts.length; bucket++) seen += counts[bucket]!;
   let sum = 0;
   for (let i = 0; i < counts.length; i++) sum += counts[i]! * middles[i]!;
-  samples.push({ metricName: `${name}_bucket`, labels: { ...labels, le: '+Inf' }, value: seen });
-  samples.push({ metricName: `${name}_sum`, labels, value: sum / 1e6 });
-  samples.push({ metricName: `${name}_count`, labels, value: seen });
+  add('_bucket', infinity, seen);
+  add('_sum', noLabels, sum / 1e6);
+  add('_count', noLabels, seen);
   return samples;
 }

@@ -27,12 +27,15 @@ import { counterRow, nodeLine, poolLine, type Scoreboard, threadLine } from '../
 import { histogramSamples, nodeBounds, poolBounds } from './merge.ts';
 import type { ObservedNode, ObservedPool, ObservedState } from './source.ts';
 
+export type Labels = Readonly<Record<string, string | number>>;
 export type MetricType = 'counter' | 'gauge' | 'histogram';
 
 export interface Sample {
   /** Name of the series where it is not the family's (`..._bucket`). */
   readonly metricName?: string;
-  readonly labels: Readonly<Record<string, string | number>>;
+  readonly labels: Labels;
+  /** Further labels, one object for many samples: prom-client writes each such object out once. */
+  readonly sharedLabels: Labels;
   readonly value: number;
 }
 
@@ -47,9 +50,18 @@ export interface Family {
 export interface Scrape {
   readonly state: ObservedState;
   readonly board: Scoreboard;
+  /** All nodes, with the labels that name them. */
+  readonly nodes: readonly { readonly node: ObservedNode; readonly labels: Labels }[];
 }
 
-type Labels = Readonly<Record<string, string | number>>;
+export function beginScrape(state: ObservedState, board: Scoreboard): Scrape {
+  const nodes = state.pools.flatMap(({ name: pool, nodes }) =>
+    nodes.map((node) => ({ node, labels: { pool, node: node.id } })),
+  );
+  return { state, board, nodes };
+}
+
+const noLabels: Labels = {};
 
 const gauge = (name: string, help: string, samples: Family['samples']): Family => ({
   name: `evenkeel_${name}`,
@@ -61,7 +73,11 @@ const counter = (name: string, help: string, samples: Family['samples']): Family
   ...gauge(name, help, samples),
   type: 'counter',
 });
-const one = (labels: Labels, value: number): Sample => ({ labels, value });
+const one = (labels: Labels, value: number, sharedLabels: Labels = noLabels): Sample => ({
+  labels,
+  sharedLabels,
+  value,
+});
 const single =
   (read: (scrape: Scrape) => number): Family['samples'] =>
   (scrape) => [one({}, read(scrape))];
@@ -251,16 +267,13 @@ const poolFamilies: readonly Family[] = [
   },
 ];
 
-const eachNode = (
-  { state }: Scrape,
-  visit: (node: ObservedNode, labels: { readonly pool: string; readonly node: string }) => Sample | Sample[],
-): Sample[] =>
-  state.pools.flatMap((pool) => pool.nodes.flatMap((node) => visit(node, { pool: pool.name, node: node.id })));
+const eachNode = ({ nodes }: Scrape, visit: (node: ObservedNode, labels: Labels) => Sample | Sample[]): Sample[] =>
+  nodes.flatMap(({ node, labels }) => visit(node, labels));
 
 const perNode =
   (read: (node: ObservedNode, scrape: Scrape) => number): Family['samples'] =>
   (scrape) =>
-    eachNode(scrape, (node, labels) => one(labels, read(node, scrape)));
+    eachNode(scrape, (node, labels) => one(noLabels, read(node, scrape), labels));
 
 const nodeColumn = (name: NodeCounter): number => nodeCounters.indexOf(name);
 
@@ -275,7 +288,7 @@ const nodeCountsBy = (label: string, columns: Readonly<Record<string, NodeCounte
   return (scrape) =>
     eachNode(scrape, ({ slot }, labels) =>
       entries.map(([value, column]) =>
-        one({ ...labels, [label]: value }, scrape.board.sum(counterRow.node(slot) + column)),
+        one({ [label]: value }, scrape.board.sum(counterRow.node(slot) + column), labels),
       ),
     );
 };
@@ -297,7 +310,7 @@ const nodeFamilies: readonly Family[] = [
   gauge('node_state', 'State of the node: 1 for the one that holds, 0 for the others.', (scrape) =>
     eachNode(scrape, (node, labels) => {
       const now = nodeStateOf(node);
-      return nodeStates.map((state) => one({ ...labels, state }, state === now ? 1 : 0));
+      return nodeStates.map((state) => one({ state }, state === now ? 1 : 0, labels));
     }),
   ),
   gauge(
@@ -326,11 +339,13 @@ const nodeFamilies: readonly Family[] = [
     perNode(({ slot }, { board }) => board.lines[nodeLine(slot) + nodeCell.inFlight] ?? 0),
   ),
   gauge('node_check_up', 'Whether the last health check succeeded; absent without one.', (scrape) =>
-    eachNode(scrape, ({ health }, labels) => (health.check === null ? [] : one(labels, health.check.ok ? 1 : 0))),
+    eachNode(scrape, ({ health }, labels) =>
+      health.check === null ? [] : one(noLabels, health.check.ok ? 1 : 0, labels),
+    ),
   ),
   gauge('node_check_duration_seconds', 'How long the last health check took; absent without one.', (scrape) =>
     eachNode(scrape, ({ health }, labels) =>
-      health.check === null ? [] : one(labels, health.check.durationMs / 1000),
+      health.check === null ? [] : one(noLabels, health.check.durationMs / 1000, labels),
     ),
   ),
   gauge(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { histogramSamples, nodeBounds, poolBounds } from '../../src/observe/merge.ts';
-import { families, nodeStateOf } from '../../src/observe/metrics.ts';
+import { beginScrape, families, nodeStateOf } from '../../src/observe/metrics.ts';
 import { bucketCount, bucketOf } from '../../src/scoreboard/histogram.ts';
 import { node, source } from './fixture.ts';
 
@@ -32,8 +32,9 @@ describe('metrics', () => {
       'le',
     ]);
     for (const family of families) {
-      for (const sample of family.samples({ state: from.view, board: from.scoreboard })) {
-        for (const label of Object.keys(sample.labels)) expect(known, family.name).toContain(label);
+      for (const sample of family.samples(beginScrape(from.view, from.scoreboard))) {
+        for (const label of Object.keys({ ...sample.labels, ...sample.sharedLabels }))
+          expect(known, family.name).toContain(label);
       }
     }
   });

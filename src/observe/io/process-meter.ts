@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import type { Family } from '../metrics.ts';
 
+const noLabels = {};
 const delayResolutionMs = 10;
 
 /** null = not to be had on this system: the metric is left out. */
@@ -39,7 +40,11 @@ export class ProcessMeter {
   }
 
   get families(): readonly Family[] {
-    const delay = (stat: 'mean' | 'p99' | 'max') => ({ labels: { stat }, value: this.#reading.delay[stat] });
+    const delay = (stat: 'mean' | 'p99' | 'max') => ({
+      labels: { stat },
+      sharedLabels: noLabels,
+      value: this.#reading.delay[stat],
+    });
     return [
       this.#one('process_start_time_seconds', 'When the process began.', 'gauge', () => this.#startedAt),
       this.#one('process_cpu_seconds_total', 'CPU time, all threads, user and system.', 'counter', (r) => r.cpuSeconds),
@@ -65,7 +70,7 @@ export class ProcessMeter {
   #one(name: string, help: string, type: 'gauge' | 'counter', read: (reading: Reading) => number | null): Family {
     const samples: Family['samples'] = () => {
       const value = read(this.#reading);
-      return value === null ? [] : [{ labels: {}, value }];
+      return value === null ? [] : [{ labels: noLabels, sharedLabels: noLabels, value }];
     };
     return { name, help, type, samples };
   }

@@ -5,7 +5,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Gauge, type MetricObjectWithValues, type MetricValue, Registry } from 'prom-client';
-import { type Family, families, type Scrape } from '../metrics.ts';
+import { beginScrape, type Family, families, type Scrape } from '../metrics.ts';
 import type { StateSource } from '../source.ts';
 import { ProcessMeter } from './process-meter.ts';
 
@@ -23,7 +23,7 @@ export function createMetrics(source: StateSource): Metrics {
   let scrape: Scrape | null = null;
   // The state is taken once per scrape; the numbers are as new as the moment at which they are read.
   const current = (): Scrape => {
-    scrape ??= { state: source.observe(), board: source.scoreboard };
+    scrape ??= beginScrape(source.observe(), source.scoreboard);
     return scrape;
   };
   const all = [...families, ...meter.families];

@@ -50,8 +50,8 @@ describe('/metrics', () => {
     from.scoreboard.counters(0)[counterRow.poolHistogram(0) + bucketOf(700)] = 4;
     const text = await metricsOf(from).render();
     expect(text).toContain('\nevenkeel_pool_queue_wait_seconds_total{pool="app"} 1.5\n');
-    expect(text).toContain('\nevenkeel_pool_response_seconds_bucket{pool="app",le="0.000512"} 0\n');
-    expect(text).toContain('\nevenkeel_pool_response_seconds_bucket{pool="app",le="0.001024"} 4\n');
+    expect(text).toContain('\nevenkeel_pool_response_seconds_bucket{le="0.000512",pool="app"} 0\n');
+    expect(text).toContain('\nevenkeel_pool_response_seconds_bucket{le="0.001024",pool="app"} 4\n');
     expect(text).toContain('\nevenkeel_pool_response_seconds_count{pool="app"} 4\n');
     expect(text).toContain('\nevenkeel_node_down_seconds_total{pool="app",node="10.0.0.12:3000"} 4\n');
   });

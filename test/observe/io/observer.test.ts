@@ -1,0 +1,26 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { createObserver, type Observer } from '../../../src/observe/io/observer.ts';
+import { nodeCounters } from '../../../src/scoreboard/layout.ts';
+import { counterRow } from '../../../src/scoreboard/scoreboard.ts';
+import { source } from '../fixture.ts';
+
+let observer: Observer | null = null;
+afterEach(() => observer?.close());
+
+describe('the observer', () => {
+  it('samples by itself, so that stats tell rates', async () => {
+    const from = source();
+    const made = createObserver(from);
+    observer = made;
+    const cell = counterRow.node(0) + nodeCounters.indexOf('requests');
+    const rate = (): number => made.stats().pools[0]?.nodes[0]?.requestsPerSecond ?? 0;
+    expect(rate()).toBe(0);
+    const deadline = performance.now() + 10_000;
+    while (rate() === 0 && performance.now() < deadline) {
+      from.scoreboard.counters(1)[cell]! += 100;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(rate()).toBeGreaterThan(0);
+    expect(await made.metrics.render()).toContain('evenkeel_node_requests_total');
+  });
+});
