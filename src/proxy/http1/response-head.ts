@@ -11,6 +11,9 @@ export const untilClose = -2;
 
 const headPattern = new RegExp(`HTTP/1\\.[01] [1-9][0-9][0-9](?: ${fieldValue}*)?\\r\\n(?:${fieldLine})*\\r\\n`, 'y');
 
+const maxFields = 1000;
+const maxField = 32 * 1024;
+
 export class ResponseHead {
   status = 0;
   /** `200 OK`, as the node wrote it. */
@@ -52,18 +55,20 @@ export function readResponseHead(text: string, start: number, end: number): Resp
   // `HTTP/1.1 200` without the space that RFC 9112 asks for is common; written out it gets one.
   if (head.statusText.length === 3) head.statusText += ' ';
   head.raw = text.slice(lineEnd + 2, end - 2);
-  readFields(head);
-  return interpret(head) ?? head;
+  return readFields(head) ?? interpret(head) ?? head;
 }
 
-function readFields(head: ResponseHead): void {
+function readFields(head: ResponseHead): string | null {
   const raw = head.raw;
   let kept = '';
   let run = 0;
   let at = 0;
+  let count = 0;
   while (at < raw.length) {
+    if (++count > maxFields) return `more than ${maxFields} fields`;
     const colon = raw.indexOf(':', at);
     const end = raw.indexOf('\r', colon) + 2;
+    if (end - at > maxField) return `a field of over ${maxField} bytes`;
     if (!isPlain(raw.charCodeAt(at) | 0x20, colon - at) && !takeField(head, { raw, at, colon, end })) {
       if (run < at) kept += raw.slice(run, at);
       run = end;
@@ -71,6 +76,7 @@ function readFields(head: ResponseHead): void {
     at = end;
   }
   head.fields = run === 0 ? raw : kept + raw.slice(run);
+  return null;
 }
 
 function isPlain(letter: number, length: number): boolean {

@@ -174,9 +174,9 @@ export class Attempt implements UpstreamUser {
     this.node.count('excessBytes', bytes);
   }
 
-  answerDone(excess: boolean): void {
-    if (excess) this.excess(1);
-    this.leave({ failed: false, keep: this.#keepAlive && !excess && this.exchange.body.complete });
+  /** The answer is whole. `clean`: nothing but it has come, and the connection is still open. */
+  answerDone(clean: boolean): void {
+    this.leave({ failed: false, keep: this.#keepAlive && clean && this.exchange.body.complete });
     this.exchange.answerDone();
   }
 

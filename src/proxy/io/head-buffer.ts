@@ -84,7 +84,9 @@ export class HeadBuffer {
         if (refusal !== null) return refusal;
       }
     }
-    const refusal = refuseBytes(this.#bytes.latin1Slice(Math.max(0, old - 1), this.#length));
+    // A CR that was the last byte is judged with what follows it.
+    const from = old > 0 && this.#bytes[old - 1] === 0x0d ? old - 1 : old;
+    const refusal = refuseBytes(this.#bytes.latin1Slice(from, this.#length));
     if (refusal !== null) return refusal;
     if (this.#length <= this.#limits.maxHead) return null;
     return headTooLarge(this.#bytes.latin1Slice(0, this.#limits.maxHead), this.#limits);

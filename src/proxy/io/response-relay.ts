@@ -14,6 +14,7 @@ import type { Exchange } from './exchange.ts';
 import type { Upstream } from './upstream.ts';
 
 const maxHead = 64 * 1024;
+const tooLarge = `the head of the answer is over ${maxHead} bytes`;
 /** More interim answers than this to one request are an attack or a bug. */
 const maxInterim = 32;
 /** From this size on a read is worth a buffer of its own; below it the bytes are copied as a string. */
@@ -52,7 +53,8 @@ export class ResponseRelay {
   end(): boolean {
     if (this.#body !== 'wrap' && this.#body !== 'bare') return false;
     if (this.#body === 'wrap') this.#exchange.write('0\r\n\r\n');
-    this.#done(false);
+    this.#body = 'done';
+    this.#attempt.answerDone(false);
     return true;
   }
 
@@ -64,7 +66,7 @@ export class ResponseRelay {
     for (;;) {
       const end = text.indexOf('\r\n\r\n', from) + 4;
       if (end < 4) return this.#keepPartial(text, start);
-      const head = readResponseHead(text, start, end);
+      const head = end - start > maxHead ? tooLarge : readResponseHead(text, start, end);
       if (typeof head === 'string') return attempt.answerRefused(head);
       if (head.status >= 200) return this.#final(head, bytes, { from: length - (text.length - end), to: length });
       if (head.status === 101) return attempt.switchProtocols(head, Buffer.from(text.slice(end), 'latin1'));
@@ -85,7 +87,7 @@ export class ResponseRelay {
     const begins = partial.length < opening.length ? opening.startsWith(partial) : partial.startsWith(opening);
     if (!begins || looseLineEnd.test(partial.endsWith('\r') ? partial.slice(0, -1) : partial)) {
       this.#attempt.answerRefused('the answer is not HTTP/1.x');
-    } else if (partial.length > maxHead) this.#attempt.answerRefused(`the head of the answer is over ${maxHead} bytes`);
+    } else if (partial.length > maxHead) this.#attempt.answerRefused(tooLarge);
     else this.#partial = partial;
   }
 
@@ -103,7 +105,7 @@ export class ResponseRelay {
     );
     const stop = this.#firstBytes(first, bytes, range);
     if (exchange.settled || stop < 0) return;
-    if (this.#isComplete()) this.#done(stop < range.to);
+    if (this.#isComplete()) this.#done(range.to - stop);
     else attempt.bodyFollows(this.#left > streamBytes || range.to - range.from > streamBytes);
   }
 
@@ -182,7 +184,7 @@ export class ResponseRelay {
         const stop = Math.min(to, from + this.#left);
         this.#left -= stop - from;
         this.#writeView(bytes, from, stop);
-        if (this.#left === 0) this.#done(stop < to);
+        if (this.#left === 0) this.#done(to - stop);
         break;
       }
       case 'raw':
@@ -215,7 +217,7 @@ export class ResponseRelay {
     if (!reader.done) return;
     const tail = this.#body === 'raw' ? this.#trailerText(reader) : '';
     if (tail !== '') this.#exchange.write(tail);
-    this.#done(stop < to);
+    this.#done(to - stop);
   }
 
   #writeWrapped(bytes: Buffer, from: number, to: number): void {
@@ -257,9 +259,11 @@ export class ResponseRelay {
     return this.#body === 'none' || (this.#body === 'sized' && this.#left === 0) || (this.#reader?.done ?? false);
   }
 
-  #done(excess: boolean): void {
+  /** `excess`: bytes behind the answer. */
+  #done(excess: number): void {
     this.#body = 'done';
-    this.#attempt.answerDone(excess);
+    if (excess > 0) this.#attempt.excess(excess);
+    this.#attempt.answerDone(excess === 0);
   }
 }
 
