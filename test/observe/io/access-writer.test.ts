@@ -1,5 +1,15 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, renameSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -78,7 +88,7 @@ describe('the access writer', () => {
   it('writes without being asked to, soon', async () => {
     const { writer } = create(at('a.log'), { flushAfter: 10 });
     writer.write(outcome());
-    await until('the line', () => readFileSync(at('a.log'), 'utf8') !== '');
+    await until('the line', () => existsSync(at('a.log')) && readFileSync(at('a.log'), 'utf8') !== '');
   });
 
   it('appends to what is there', async () => {
