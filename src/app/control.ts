@@ -179,6 +179,8 @@ export class Control {
     this.#places = placesOf(rows.value);
     this.#board.keepOnly(new Set([...this.#places.values()].map(({ node }) => node)));
     this.monitor.configure(next.config.pools);
+    // The old snapshot serves until the new nodes are known: a pool whose nodes are all new would have none that is fit.
+    await this.#firstHealth();
     const messages = this.#publisher.publish(rows.value, version);
     if (!(await this.threads.publish(messages, version)))
       this.#log.warn('a data thread did not take the new config over in time; it will, or be ended', { version });
