@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-// Two projects: `unit` is pure and parallel; `e2e` starts real processes and runs one file at a time, so that
-// two load tests never share the cores.
+// Two projects: `unit` is pure and parallel; `e2e` starts real processes and runs after it, one file at a time, so
+// that two load tests never share the cores.
 export default defineConfig({
   test: {
     projects: [
@@ -11,6 +11,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/e2e/**', 'test/conformance/**', 'test/cli/**'],
           testTimeout: 20_000,
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -20,6 +21,7 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 30_000,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

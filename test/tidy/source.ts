@@ -23,7 +23,7 @@ export interface Source {
   readonly program: Syntax;
 }
 
-const ignored = new Set(['node_modules', 'dist', '.git', 'coverage', 'data']);
+const ignored = new Set(['node_modules', 'dist', '.git', 'coverage', 'data', '.vitest']);
 
 /** Files under a folder of the repository, by the end of their name, in order. Empty if the folder is missing. */
 export function filesUnder(folder: string, endings: readonly string[]): string[] {
