@@ -12,6 +12,8 @@ export type Failure =
   | 'reset'
   /** The node gave no answer in time. */
   | 'timeout'
+  /** The answer's status was one to retry, and no other node could be tried. */
+  | 'status'
   /** What the node sent is no HTTP answer. */
   | 'bad-answer'
   /** The answer broke off or went silent after its head. */
@@ -40,6 +42,10 @@ export const failureRules: Readonly<Record<Failure, FailureRule>> = {
     'The service closed the connection without an answer.',
   ),
   timeout: rule(504, 'timeout', 'http_response_timeout', 'timeout', 'The service gave no answer in time.'),
+  status: {
+    ...rule(502, 'retry_exhausted', 'destination_unavailable', 'timeout', 'The service failed.'),
+    signal: null,
+  },
   'bad-answer': {
     ...rule(502, 'bad_answer', 'http_protocol_error', 'reset', 'The service gave an answer that is not HTTP.'),
     retry: 'never',

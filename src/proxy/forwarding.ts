@@ -5,8 +5,7 @@
  * from one that is, X-Forwarded-For is appended to and the rest is kept. They are added last, after the client's own
  * Connection field has had its effect, so nobody can make us drop them (CVE-2024-45410, CVE-2022-31813).
  */
-import type { FieldsConfig } from '../config/model.ts';
-import type { RouteView } from '../routing/snapshot.ts';
+import type { RouteView, Settings } from '../routing/snapshot.ts';
 import { dropFields } from './http1/grammar.ts';
 import { chunked, type RequestHead } from './http1/request-head.ts';
 
@@ -27,7 +26,7 @@ export interface ForwardOptions {
   readonly requestId: string;
   /** Host field if the request had none. */
   readonly authority: string;
-  readonly fields: FieldsConfig;
+  readonly fields: Settings['fields'];
 }
 
 const upgradeFields = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';

@@ -1,8 +1,8 @@
 /** The text that consistent hashing hashes: what the config names, or the client's address where the request has no such thing. */
-import type { HashKey } from '../config/model.ts';
+import type { PoolRow } from '../routing/snapshot.ts';
 import type { RequestHead } from './http1/request-head.ts';
 
-export function hashKeyOf(key: HashKey, head: RequestHead, clientAddress: string): string {
+export function hashKeyOf(key: PoolRow['balance']['key'], head: RequestHead, clientAddress: string): string {
   switch (key.from) {
     case 'address':
       return clientAddress;

@@ -7,7 +7,7 @@
  * - The first refused or broken attempt is repeated for free, at once. Without that, a dead node's eleven broken exchanges
  *   gave three errors, since the budget was used up. All else counts against attempts and the pool's budget.
  */
-import type { RetryConfig } from '../config/model.ts';
+import type { PoolRow } from '../routing/snapshot.ts';
 import type { Failure, FailureRule } from './errors.ts';
 
 /** RFC 9110 9.2.1, without TRACE. */
@@ -22,11 +22,11 @@ export class Retries {
   sent = false;
   /** The client was told 100 (Continue): its body will not come again. */
   continued = false;
-  readonly #config: RetryConfig;
+  readonly #config: PoolRow['retry'];
   #freeUsed = false;
   #paid = 0;
 
-  constructor(method: string, config: RetryConfig) {
+  constructor(method: string, config: PoolRow['retry']) {
     this.#config = config;
     this.repeatable = isSafe(method) || config.methods.includes(method);
   }

@@ -25,9 +25,11 @@ export function refuseBytes(text: string): Refusal | null {
   return looseLineEnd.test(text) ? refuse(400, 'bad-request-line', 'a line that does not end with CR LF') : null;
 }
 
-/** The first line of a text that has at least one CRLF. */
+/** The first line of a text that has at least one CRLF: its bytes, then its parts, as one who gets them one by one would. */
 export function refuseRequestLine(text: string, limits: HeadLimits): Refusal | null {
   const end = text.indexOf('\r\n');
+  const bytes = refuseBytes(end === -1 ? text : text.slice(0, end + 2));
+  if (bytes !== null) return bytes;
   const line = end === -1 ? text : text.slice(0, end);
   const parts = line.split(' ');
   const [method = '', target = '', version = ''] = parts;

@@ -13,13 +13,13 @@ import type { Socket } from 'node:net';
 import { Timed } from '../../base/wheel.ts';
 import { threadCell, threadCounters } from '../../scoreboard/layout.ts';
 import { counterRow } from '../../scoreboard/scoreboard.ts';
-import { type OwnAnswer, ownAnswer, wantsHtml } from '../answers.ts';
 import type { Peer } from '../forwarding.ts';
 import { type Refusal, RequestHead, readRequestHead } from '../http1/request-head.ts';
 import type { Context } from './context.ts';
 import { Exchange } from './exchange.ts';
 import { HeadBuffer } from './head-buffer.ts';
-import { countListener, countRefusedHead, refusedOutcome } from './settle.ts';
+import { refuseHead } from './own-answers.ts';
+import { countListener } from './settle.ts';
 import type { Tunnel } from './tunnel.ts';
 
 export interface ClientListener {
@@ -53,6 +53,8 @@ export class Client extends Timed {
   #tunnel: Tunnel | null = null;
   #partial: HeadBuffer | null = null;
   #pending: Buffer | null = null;
+  /** While an exchange begins: more bytes stand behind its head. */
+  #bytesBehind = false;
   #reading = false;
   #headBegan = 0;
   #served = 0;
@@ -102,7 +104,7 @@ export class Client extends Timed {
 
   /** Nothing that came ahead is left, and nothing more will come. */
   get lastRequest(): boolean {
-    return this.finReceived && this.#pending === null;
+    return this.finReceived && this.#pending === null && !this.#bytesBehind;
   }
 
   // ---- reading ---------------------------------------------------------------------------------------------------
@@ -179,7 +181,9 @@ export class Client extends Timed {
     const exchange = new Exchange(this, head);
     this.#exchange = exchange;
     if (!exchange.body.complete) this.#readBy(this.context.settings.timeouts.body);
+    this.#bytesBehind = rest.at < rest.bytes.length;
     const to = exchange.start(rest.bytes, rest.at);
+    this.#bytesBehind = false;
     return to < rest.bytes.length ? rest.bytes.subarray(to) : null;
   }
 
@@ -228,71 +232,11 @@ export class Client extends Timed {
 
   /** The head of a request can't be read: answer, and close. */
   #refuse(refusal: Refusal): void {
-    const { context } = this;
-    context.countRefusal(refusal.reason);
-    countRefusedHead(context.counters, this.listener.slot, refusal.status);
-    const id = context.newRequestId();
+    const began = this.#headBegan === 0 ? this.context.now() : this.#headBegan;
     const bytesIn = this.#partial?.length ?? 0;
     this.#partial = null;
-    const bytesOut = this.writeOwn({
-      status: refusal.status,
-      detail: `${refusal.detail}.`,
-      close: true,
-      id,
-      head: null,
-    });
-    context.options.onEvent({
-      level: 'info',
-      event: 'request-refused',
-      message: `a request from ${this.peer.address} was refused with ${refusal.status}: ${refusal.detail}`,
-      fields: { id, client: this.peer.address, reason: refusal.reason, status: refusal.status },
-    });
-    if (context.settings.accessLog) {
-      const durationMs = this.#headBegan === 0 ? 0 : context.now() - this.#headBegan;
-      context.options.onOutcome(
-        refusedOutcome({
-          id,
-          client: this.peer.address,
-          listener: this.listener.name,
-          status: refusal.status,
-          bytesIn,
-          bytesOut,
-          durationMs,
-          head: null,
-        }),
-      );
-    }
+    refuseHead(this, refusal, { began, bytesIn });
     this.finish();
-  }
-
-  /** Writes an answer of our own; returns its length. */
-  writeOwn(own: {
-    readonly status: number;
-    readonly detail: string;
-    readonly close: boolean;
-    readonly id: string;
-    readonly head: RequestHead | null;
-    readonly proxyError?: string;
-    readonly retryAfter?: number;
-    readonly location?: string;
-  }): number {
-    const { head } = own;
-    const answer: OwnAnswer = {
-      status: own.status,
-      detail: own.detail,
-      requestId: own.id,
-      proxyError: own.proxyError ?? '',
-      retryAfter: own.retryAfter ?? 0,
-      location: own.location ?? '',
-      html: wantsHtml(head?.header('accept')),
-      close: own.close,
-      keepAliveField: head?.minor === 0,
-      headOnly: head?.method === 'HEAD',
-      date: this.context.date,
-    };
-    const text = ownAnswer(answer);
-    if (!this.socket.write(text, 'latin1')) this.full();
-    return text.length;
   }
 
   /** The answer is out, or as good as: on to the next request, or the end. */
@@ -401,8 +345,8 @@ export class Client extends Timed {
     this.context.clients.delete(this);
     this.context.addToThread(threadCell.connections, -1);
     countListener(this.context.counters, this.listener.slot, 'closed');
-    this.#exchange?.clientGone();
     this.#tunnel?.clientGone();
+    this.#exchange?.clientGone();
     this.#exchange = null;
     this.#tunnel = null;
     this.context.clientClosed();

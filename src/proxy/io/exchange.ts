@@ -27,6 +27,7 @@ import { Attempt } from './attempt.ts';
 import type { Client } from './client.ts';
 import type { Context } from './context.ts';
 import type { Hold } from './holds.ts';
+import { writeOwn } from './own-answers.ts';
 import { RequestBody } from './request-body.ts';
 import { countSettled, outcomeOf } from './settle.ts';
 
@@ -188,12 +189,17 @@ export class Exchange implements Waiter, PickFor {
     this.context.pools.watchQueue(pool);
   }
 
+  /** Called by whoever frees a place: what goes wrong here is this exchange's affair, not the caller's. */
   tryAgain(): boolean {
-    const index = this.pool!.pick(this, this.context.now());
-    if (index === allFull) return false;
-    this.#stopWaiting();
-    if (index === noNode) this.#noNode();
-    else this.#try(index, false);
+    try {
+      const index = this.pool!.pick(this, this.context.now());
+      if (index === allFull) return false;
+      this.#stopWaiting();
+      if (index === noNode) this.#noNode();
+      else this.#try(index, false);
+    } catch (error) {
+      this.threw(error);
+    }
     return true;
   }
 
@@ -313,6 +319,7 @@ export class Exchange implements Waiter, PickFor {
     attempt.node.count('retries');
     this.pool!.count('retries');
     this.tried.push(attempt.node.row.slot);
+    this.#lastFailure = 'status';
     attempt.leave({ failed: true, keep: false });
     this.attempt = null;
     this.#pickLater();
@@ -381,7 +388,7 @@ export class Exchange implements Waiter, PickFor {
     this.#leave();
     const close =
       status === 400 || !this.head.keepAlive || !this.body.complete || this.client.lastRequest || this.context.draining;
-    this.bytesOut += this.client.writeOwn({ status, close, id: this.id, head: this.head, ...own });
+    this.bytesOut += writeOwn(this.client, { status, close, id: this.id, head: this.head, ...own });
     this.settle(this.end);
     this.client.exchangeEnded(close);
   }

@@ -74,21 +74,21 @@ export class HeadBuffer {
     return 2;
   }
 
-  /** `old`: how many of the bytes had been looked at before. */
+  /** `old`: how many of the bytes had been looked at before. What is over the limit has no say in the verdict. */
   #refuse(old: number): Refusal | null {
-    if (!this.#lineRead) {
-      const line = this.#view().indexOf(endOfLine, Math.max(0, old - 1));
-      if (line !== -1) {
-        this.#lineRead = true;
-        const refusal = refuseRequestLine(this.#bytes.latin1Slice(0, line + 2), this.#limits);
-        if (refusal !== null) return refusal;
-      }
-    }
+    const { maxHead } = this.#limits;
+    const seen = this.#bytes.subarray(0, Math.min(this.#length, maxHead));
     // A CR that was the last byte is judged with what follows it.
-    const from = old > 0 && this.#bytes[old - 1] === 0x0d ? old - 1 : old;
-    const refusal = refuseBytes(this.#bytes.latin1Slice(from, this.#length));
+    let from = old > 0 && seen[old - 1] === 0x0d ? old - 1 : old;
+    const line = this.#lineRead ? -1 : seen.indexOf(endOfLine, Math.max(0, old - 1));
+    if (line !== -1) {
+      this.#lineRead = true;
+      from = line + endOfLine.length;
+      const refusal = refuseRequestLine(seen.latin1Slice(0, from), this.#limits);
+      if (refusal !== null) return refusal;
+    }
+    const refusal = from < seen.length ? refuseBytes(seen.latin1Slice(from, seen.length)) : null;
     if (refusal !== null) return refusal;
-    if (this.#length <= this.#limits.maxHead) return null;
-    return headTooLarge(this.#bytes.latin1Slice(0, this.#limits.maxHead), this.#limits);
+    return this.#length <= maxHead ? null : headTooLarge(seen.latin1Slice(0, seen.length), this.#limits);
   }
 }

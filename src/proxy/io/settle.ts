@@ -4,7 +4,6 @@ import { bucketOf } from '../../scoreboard/histogram.ts';
 import { listenerCounters, poolCounters, routeCounters } from '../../scoreboard/layout.ts';
 import { counterRow } from '../../scoreboard/scoreboard.ts';
 import { clientAddress } from '../forwarding.ts';
-import type { RequestHead } from '../http1/request-head.ts';
 import type { End, Outcome } from '../outcome.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -91,14 +90,13 @@ export function refusedOutcome(refused: {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly durationMs: number;
-  readonly head: RequestHead | null;
 }): Outcome {
   const end: End = 'bad_request';
   return {
     ...refused,
-    method: refused.head?.method ?? '',
-    host: refused.head?.authority ?? '',
-    target: refused.head?.rawTarget ?? '',
+    method: '',
+    host: '',
+    target: '',
     protocol: '',
     startedAt: Date.now() - refused.durationMs,
     route: '',
