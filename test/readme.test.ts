@@ -43,6 +43,15 @@ describe('commands in README.md and CONTRIBUTING.md', () => {
   });
 });
 
+describe('the table of commands in README.md', () => {
+  it('has those that there are', async () => {
+    const told = [...textOf('README.md').matchAll(/^\| `([a-z]+)[^`]*` \|/gm)].map((match) => match[1]);
+    const { stdout } = await cli(['--help']);
+    const known = [...stdout.matchAll(/^ {2}([a-z]+)\b.* {2}/gm)].map((match) => match[1]);
+    expect(told.toSorted()).toEqual(known.filter((name) => name !== 'help').toSorted());
+  });
+});
+
 describe('the config in README.md', () => {
   it('is valid, and short', async () => {
     const [config = '', ...more] = blocks(textOf('README.md'), 'yaml');
