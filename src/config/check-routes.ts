@@ -1,12 +1,6 @@
-/**
- * Routes: what they name exists, what they hold fits together, and no request is stolen by an earlier one.
- *
- * A route is dead when an earlier one matches all that it matches. Comparing all pairs would take minutes for 16 384
- * routes; instead each route asks a map for the few matchers that would cover it: its own values or none per field,
- * the wildcards above its host, the prefixes above its path. Routes with several methods or listeners are covered only
- * by the same set or by none, so a union of two earlier routes goes unnoticed: this is a warning, not a proof.
- */
+/** Routes: what they name exists, what they hold fits together, and no request is stolen by an earlier one. */
 import { routeName } from './build.ts';
+import { EarlierRoutes } from './covered.ts';
 import type { Draft, RouteDraft } from './draft.ts';
 import { clip } from './issues.ts';
 import { guess, keyPlaceOf, type Ledger, placeOf } from './ledger.ts';
@@ -129,55 +123,14 @@ function checkUnused(routes: readonly (RouteDraft | null)[], poolNames: readonly
 }
 
 function checkCovered(routes: readonly (RouteDraft | null)[], ledger: Ledger): void {
-  const seen = new Map<string, number>();
+  const earlier = new EarlierRoutes();
   for (const [index, route] of routes.entries()) {
-    if (!route) continue;
-    const keys = matchers(route);
-    const earlier = keys.reduce<number | undefined>((found, one) => found ?? seen.get(one), undefined);
-    if (earlier !== undefined) {
-      ledger.problems.warning(
-        placeOf(ledger, ['routes', index]),
-        `no request reaches this route: route ${earlier + 1} matches all of them before`,
-        'put the more special route first',
-      );
-    } else seen.set(keys[0]!, index);
+    const covering = route === null ? undefined : earlier.add(route, index);
+    if (covering === undefined) continue;
+    ledger.problems.warning(
+      placeOf(ledger, ['routes', index]),
+      `no request reaches this route: route ${covering + 1} matches all of them before`,
+      'put the more special route first',
+    );
   }
-}
-
-/** Keys of all matchers that cover this route; its own is the first. */
-function matchers(route: RouteDraft): string[] {
-  const listen = [...(route.listen ?? [])].sort().join(' ');
-  const methods = [...(route.method ?? [])].sort().join(' ');
-  const headers = JSON.stringify(
-    Object.entries(route.headers)
-      .map(([name, value]) => [name.toLowerCase(), value])
-      .sort(),
-  );
-  const keys: string[] = [];
-  for (const l of unique(listen, '')) {
-    for (const h of hostsAbove(route.host)) {
-      for (const p of pathsAbove(route)) {
-        for (const m of unique(methods, ''))
-          for (const f of unique(headers, '[]')) keys.push(JSON.stringify([l, h, p, m, f]));
-      }
-    }
-  }
-  return keys;
-}
-
-const unique = (own: string, none: string): string[] => (own === none ? [own] : [own, none]);
-
-function hostsAbove(host: string | undefined): string[] {
-  if (host === undefined) return [''];
-  const labels = host.replace(/^\*\./, '').split('.');
-  const from = host.startsWith('*.') ? 0 : 1;
-  return [...new Set([host, ...labels.slice(from).map((_, i) => `*.${labels.slice(from + i).join('.')}`), ''])];
-}
-
-function pathsAbove(route: RouteDraft): string[] {
-  if (route.exact === undefined && (route.path === undefined || route.path === '/')) return [''];
-  const own = route.exact ?? route.path ?? '/';
-  const segments = own.replace(/\/$/, '').split('/').slice(0, 32);
-  const above = segments.map((_, i) => `prefix ${segments.slice(0, segments.length - i).join('/')}`).slice(0, -1);
-  return [...new Set([route.exact === undefined ? `prefix ${own}` : `exact ${own}`, ...above, ''])];
 }

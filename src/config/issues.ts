@@ -86,7 +86,8 @@ export function unknownKey(path: Path, known: readonly string[], tree: Tree, pro
   const place = { mark: keyMark(tree, path), path };
   const where = path.length === 1 ? 'at the top level' : 'here';
   const synonym = synonyms[key];
-  if (notYet.has(key)) problems.error(place, `${key} is not available in this version`, 'remove it');
+  if (problems.full) problems.error(place, clip(key));
+  else if (notYet.has(key)) problems.error(place, `${key} is not available in this version`, 'remove it');
   else {
     const guess = synonym !== undefined && known.includes(synonym) ? synonym : didYouMean(key, known);
     const hint = guess === null ? `known are ${known.join(', ')}` : `did you mean ${guess}?`;

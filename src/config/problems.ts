@@ -34,6 +34,11 @@ export class Problems {
     return this.#errors > 0;
   }
 
+  /** Nothing but their number is kept from here on: no need to think about a good hint. */
+  get full(): boolean {
+    return this.#list.length >= maxProblems;
+  }
+
   /** In the order of the file. */
   list(): readonly Problem[] {
     const sorted = this.#list.toSorted((a, b) => a.line - b.line || a.column - b.column);
