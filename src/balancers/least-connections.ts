@@ -48,16 +48,20 @@ export class LeastConnections implements Balancer {
   #scan(request: PickRequest): number {
     const { live, inflight } = this.#group;
     const anyTried = this.#tried.begin(request);
+    const cell = this.#cell;
+    const perWeight = this.#perWeight;
+    const clock = this.#clock;
+    const count = this.#count;
     let best = -1;
     let bestAt = 0;
     let bestLoad = Number.POSITIVE_INFINITY;
     let bestDue = 0;
     let at = this.#start;
-    for (let i = 0; i < this.#count; i++) {
+    for (let i = 0; i < count; i++) {
       const node = live[at]!;
-      const load = inflight[this.#cell[node]!]! * this.#perWeight[node]!;
+      const load = inflight[cell[node]!]! * perWeight[node]!;
       if (load <= bestLoad && !(anyTried && this.#tried.has(node))) {
-        const due = Math.max(this.#clock, this.#due[node]!);
+        const due = Math.max(clock, this.#due[node]!);
         if (load < bestLoad || due < bestDue) {
           best = node;
           bestAt = at;
@@ -65,7 +69,7 @@ export class LeastConnections implements Balancer {
           bestDue = due;
         }
       }
-      at = at + 1 === this.#count ? 0 : at + 1;
+      at = at + 1 === count ? 0 : at + 1;
     }
     if (best < 0) return -1;
     this.#clock = bestDue;

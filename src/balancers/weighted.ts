@@ -47,17 +47,19 @@ export class Weighted implements Balancer {
     const live = this.#group.live;
     const current = this.#current;
     const effective = this.#effective;
+    const weight = this.#weight;
+    const count = this.#count;
     let best = -1;
     let bestCurrent = Number.NEGATIVE_INFINITY;
     let total = 0;
-    for (let i = 0; i < this.#count; i++) {
+    for (let i = 0; i < count; i++) {
       const node = live[i]!;
       if (anyTried && this.#tried.has(node)) continue;
       const strength = effective[node]!;
       const now = current[node]! + strength;
       current[node] = now;
       total += strength;
-      if (strength < this.#weight[node]!) effective[node] = Math.min(this.#weight[node]!, strength + 1);
+      if (strength < weight[node]!) effective[node] = Math.min(weight[node]!, strength + 1);
       if (now > bestCurrent) {
         best = node;
         bestCurrent = now;
