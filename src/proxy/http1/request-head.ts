@@ -188,7 +188,7 @@ function isPlain(letter: number, length: number): boolean {
     case 0x76: // via
       return length !== 3;
     case 0x78: // x-forwarded-*, x-real-ip, x-request-id, x-ha-*
-      return length < 7;
+      return length < 5;
     default:
       return true;
   }
