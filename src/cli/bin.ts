@@ -10,5 +10,11 @@ if (Number(found.split('.')[0]) < needed) {
   );
   process.exitCode = 1;
 } else {
-  import('./program.ts').then((program) => program.main(process.argv));
+  import('./program.ts').then(
+    (program) => program.main(process.argv),
+    (error) => {
+      console.error(`evenkeel cannot load its own files: ${error.message}. Install it again (npm ci in a checkout).`);
+      process.exitCode = 1;
+    },
+  );
 }

@@ -80,6 +80,15 @@ describe('the built package', () => {
     }
   });
 
+  it('says in one line that it is not whole, where a dependency is missing', async () => {
+    const alone = join(await testScope().folder(), 'dist');
+    await cp(join(bin, '../..'), alone, { recursive: true });
+    await cp(join(root, 'package.json'), join(alone, '../package.json'));
+    const ended = spawnSync(process.execPath, [join(alone, 'cli/bin.js'), 'version'], { encoding: 'utf8' });
+    expect(ended).toMatchObject({ status: 1, stdout: '' });
+    expect(ended.stderr).toMatch(/^evenkeel cannot load its own files: .*commander.*\n$/);
+  });
+
   it('asks for no devDependency', () => {
     const { dependencies } = JSON.parse(textOf('package.json')) as { readonly dependencies: object };
     const output = execFileSync('grep', ['-rhoE', '(from |import\\()[\'"][^\'"]+', join(bin, '../..')], {

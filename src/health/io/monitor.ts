@@ -118,7 +118,7 @@ export class HealthMonitor {
     const { now, probe = realProbe } = this.#options;
     this.#running += 1;
     const target = { address: job.node.address, policy: job.policy };
-    probe(target, { now, signal: this.#closing.signal })
+    void probe(target, { now, signal: this.#closing.signal })
       .catch((error: unknown): ProbeResult => brokenProbe(error, now() - job.startedAt))
       .then((result) => this.#ended(job, result));
   }
