@@ -42,6 +42,9 @@ export interface OpenAddress {
   readonly address: ListenAddress;
 }
 
+/** In the log, of one reload. */
+const changesTold = 20;
+
 export class App {
   readonly #control: Control;
   readonly #load: Load;
@@ -149,8 +152,9 @@ export class App {
     await this.#pause(delay);
     const late = this.#pause(deadline).then(() => false);
     const drained = await Promise.race([this.#control.threads.drain(), late]);
+    if (this.#ended.signal.aborted) return; // close() came before
     if (drained) this.#log.info('drained: no client is left', { event: 'drained' });
-    else if (!this.#ended.signal.aborted) {
+    else {
       const open = this.#control.threads.connections();
       this.#log.warn(`${open} client connections were cut: still open ${deadline} ms after the listeners closed`);
     }
@@ -198,7 +202,8 @@ export class App {
       lastReload: { ok: true, at: now, problem: null },
     };
     for (const warning of warnings) this.#log.warn(problemLine(warning), { event: 'config-warning' });
-    const what = changed ? changes.join('; ') : 'nothing had changed';
+    const more = changes.length > changesTold ? `; and ${changes.length - changesTold} more` : '';
+    const what = changed ? `${changes.slice(0, changesTold).join('; ')}${more}` : 'nothing had changed';
     this.#log.info(`config reloaded: ${what}`, { event: 'reloaded', version });
     return { ok: true, version, changed, warnings };
   }

@@ -4,6 +4,9 @@ import type { Config, NodeConfig, PoolConfig } from '../config/model.ts';
 
 type Named = { readonly name: string };
 
+/** Changes of nodes that are told one by one. */
+const nodesTold = 10;
+
 /** One phrase per thing that differs; empty if nothing does. */
 export function describeChanges(from: Config, to: Config): string[] {
   return [
@@ -35,7 +38,8 @@ function named<T extends Named>(
 
 function poolChanges(from: PoolConfig, to: PoolConfig): string[] {
   const withName = (node: NodeConfig): NodeConfig & Named => ({ ...node, name: node.id });
-  const nodes = named('node', from.nodes.map(withName), to.nodes.map(withName));
+  const all = named('node', from.nodes.map(withName), to.nodes.map(withName));
+  const nodes = all.length > nodesTold ? [`${all.length} nodes added, changed or removed`] : all;
   const order = nodes.length === 0 && !sameData(from.nodes, to.nodes) ? ['order of nodes'] : [];
   return [...nodes, ...order, ...fields(from, to, ['name', 'nodes'])];
 }

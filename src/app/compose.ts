@@ -2,7 +2,7 @@
  * Ties every room to the others and starts them, in this order:
  *
  *   config valid -> ports free -> admin API open -> health begins, data threads start
- *   -> first round of health done (or 1.5 s passed) -> listeners open -> ready
+ *   -> first round of health done (or 1.5 s passed) -> listeners open
  *
  * If one of these fails, all that had begun is ended, and the failure says in words what to do.
  */
@@ -18,7 +18,7 @@ import { problemLine } from '../config/render-problems.ts';
 import { App, type Load } from './app.ts';
 import { Control } from './control.ts';
 import { createLog, type Log } from './log.ts';
-import { addressText, reusePortWorks } from './ports.ts';
+import { reusePortWorks } from './ports.ts';
 import { ownVersion } from './version.ts';
 
 export type ComposeOptions = {
@@ -65,7 +65,6 @@ export async function compose(options: ComposeOptions): Promise<Result<App, Star
     await app.close();
     return err({ kind: 'start', lines: started.error });
   }
-  tellReady(app, log);
   return ok(app);
 }
 
@@ -77,14 +76,4 @@ function loader(options: ComposeOptions): Load {
     if (!tls.ok) return tls;
     return ok({ ...config, tls: tls.value.tls, warnings: [...config.warnings, ...tls.value.warnings] });
   };
-}
-
-function tellReady(app: App, log: Log): void {
-  const listeners = app.listeners().map(({ address }) => addressText(address));
-  const fields = {
-    event: 'ready',
-    listen: listeners,
-    admin: app.adminAddress === null ? '' : addressText(app.adminAddress),
-  };
-  log.info(`ready: listening on ${listeners.join(', ')}`, { ...fields, threads: app.threads.states().length });
 }

@@ -10,8 +10,9 @@
 import { watchConfig } from '../config/io/watch.ts';
 import type { App } from './app.ts';
 import type { Log } from './log.ts';
+import { addressText } from './ports.ts';
 
-/** Resolves with the process's exit code once everything has ended. */
+/** Takes the process over: signals, the file, the `ready` line. Resolves with the exit code once everything has ended. */
 export function runToEnd(app: App): Promise<number> {
   const { log } = app;
   const removeAll: (() => void)[] = [watch(app), survive(log)];
@@ -37,7 +38,15 @@ export function runToEnd(app: App): Promise<number> {
       SIGINT: () => end('SIGINT'),
     };
     removeAll.push(listen(signals));
+    tellReady(app); // whoever reads it may send a signal
   });
+}
+
+function tellReady(app: App): void {
+  const listeners = app.listeners().map(({ address }) => addressText(address));
+  const admin = app.adminAddress === null ? '' : addressText(app.adminAddress);
+  const fields = { event: 'ready', listen: listeners, admin, threads: app.threads.states().length };
+  app.log.info(`ready: listening on ${listeners.join(', ')}`, fields);
 }
 
 function watch(app: App): () => void {

@@ -35,6 +35,10 @@ export class ListenerTable {
     return this.#specs.has(slot);
   }
 
+  slots(): number[] {
+    return [...this.#specs.keys()];
+  }
+
   nameOf(slot: number): string {
     return this.#specs.get(slot)?.name ?? `listener ${slot}`;
   }
@@ -67,7 +71,7 @@ export class ListenerTable {
 
   /** Removes the files of unix sockets. */
   close(): void {
-    for (const slot of [...this.#specs.keys()]) this.remove(slot);
+    for (const slot of this.slots()) this.remove(slot);
   }
 }
 

@@ -86,7 +86,15 @@ export class Listening {
     for (const slot of slots) this.#table.remove(slot);
     const threads = [...this.#options.living()];
     for (const thread of threads) thread.post({ kind: 'unlisten', slots });
-    await this.#forEach(threads, (thread) => slots.every((slot) => !thread.open.has(slot)));
+    // One that is just being opened says so later, and is then told to close it (opened() below).
+    const closed = (thread: DataThread): boolean =>
+      slots.every((slot) => !thread.open.has(slot) && !thread.asked.has(slot));
+    await this.#forEach(threads, closed);
+  }
+
+  /** Closes every listener. */
+  closeAll(): Promise<void> {
+    return this.close(this.#table.slots());
   }
 
   /** Whether each thread that runs has it open (a unix socket: the first seat's). */

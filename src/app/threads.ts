@@ -177,7 +177,7 @@ export class ThreadPool {
       if (current === null) states.push({ thread: row, state: 'waiting', restarts, heartbeatAge: 0 });
       for (const thread of [current, next]) if (thread !== null) states.push(observed(thread, restarts));
     }
-    for (const thread of this.#leaving) states.push(observed(thread, 0));
+    for (const thread of this.#leaving) states.push({ ...observed(thread, 0), state: 'draining' });
     return states.sort((a, b) => a.thread - b.thread);
   }
 
@@ -189,10 +189,12 @@ export class ThreadPool {
 
   /**
    * Stops accepting, answers what is under way; resolves true when no client connection is left, false if close() came
-   * before. Nothing is started again.
+   * before. Nothing is started again. All listeners of all threads close before the first client is told to go: it would
+   * come back on a new connection, and what the kernel has queued on a listener that closes is reset.
    */
-  drain(): Promise<boolean> {
+  async drain(): Promise<boolean> {
     this.#stopRestarts();
+    await this.#listening.closeAll();
     const threads = this.#living();
     for (const thread of threads) thread.post({ kind: 'drain' });
     return this.#conditions.until(() => threads.every((thread) => thread.drained || !this.#lives(thread)), null);
@@ -291,6 +293,9 @@ export class ThreadPool {
       case 'listen-failed':
         this.#listening.failed(thread, message);
         break;
+      case 'unlistened':
+        if (this.#leaving.has(thread) && thread.open.size === 0) thread.post({ kind: 'drain' });
+        break;
       case 'drained':
         // After a drain of the whole process, close() ends the threads.
         if (this.#leaving.has(thread)) void thread.terminate('');
@@ -318,9 +323,12 @@ export class ThreadPool {
     if (old !== null) this.#leave(old);
   }
 
+  /** Closes its listeners first, as drain() does, then lets its clients go. */
   #leave(thread: DataThread): void {
     this.#leaving.add(thread);
-    thread.post({ kind: 'drain' });
+    const slots = [...thread.open];
+    if (slots.length > 0) thread.post({ kind: 'unlisten', slots });
+    else thread.post({ kind: 'drain' });
   }
 
   #vacate(seat: Seat): void {

@@ -195,6 +195,7 @@ describe('data threads', () => {
     const spec = await tcp();
     await pool.listen([spec]);
     const last = await line({ port: spec.port });
+    await last.ask('row'); // accepted, not only queued by the kernel
     const drained = pool.drain();
     await until('the listeners to close', () =>
       line({ port: spec.port }).then(
