@@ -19,7 +19,10 @@ describe('evenkeel check', () => {
   it('says what a valid file holds, and exits 0', async () => {
     const { file } = await configFile(good);
     const result = await cli(['check', '-c', file]);
-    expect(result).toEqual({ code: 0, stdout: `${file} is valid: 1 listener, 1 pool, 2 nodes, 1 route\n`, stderr: '' });
+    expect(result).toMatchObject({ code: 0, stderr: '' });
+    const [said, ...notes] = result.stdout.trimEnd().split('\n');
+    expect(said).toBe(`${file} is valid: 1 listener, 1 pool, 2 nodes, 1 route`);
+    for (const note of notes) expect(note).toMatch(/^note: /);
   });
 
   it('shows all problems with place, line and hint, and exits 1', async () => {
@@ -46,7 +49,7 @@ describe('evenkeel check', () => {
     expect(said.problems.map((problem) => problem.line)).toEqual([1, 2]);
     const valid = await configFile(good);
     const { stdout: fine } = await cli(['check', '--json', '-c', valid.file]);
-    expect(JSON.parse(fine)).toEqual({ ok: true, file: valid.file, problems: [] });
+    expect(JSON.parse(fine)).toMatchObject({ ok: true, file: valid.file, problems: [] });
   });
 
   it('finds ./config.yaml by itself, and says where it looked if there is none', async () => {

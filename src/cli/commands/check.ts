@@ -1,6 +1,7 @@
 /** `evenkeel check`: is this config good? All its problems at once, in the words of the file. */
 import type { Command } from 'commander';
 import type { Config, Problem } from '../../config/model.ts';
+import { adviceFor, thisMachine } from '../advice.ts';
 import { count, findConfig, writeProblems } from '../config-file.ts';
 import { exitCode } from '../exit.ts';
 
@@ -27,8 +28,9 @@ async function check(options: Options): Promise<void> {
   const loaded = await loadConfigFile(file, { env: process.env, now: new Date() });
   const problems = loaded.ok ? loaded.value.warnings : loaded.error;
   if (!loaded.ok) process.exitCode = exitCode.failed;
+  const advice = loaded.ok ? adviceFor(loaded.value.config, thisMachine()) : [];
   if (options.json === true) {
-    process.stdout.write(`${JSON.stringify({ ok: loaded.ok, file, problems }, null, 2)}\n`);
+    process.stdout.write(`${JSON.stringify({ ok: loaded.ok, file, problems, advice }, null, 2)}\n`);
     return;
   }
   writeProblems(process.stdout, problems);
@@ -36,6 +38,7 @@ async function check(options: Options): Promise<void> {
   process.stdout.write(
     loaded.ok ? `${file} is valid: ${summary(loaded.value.config)}\n` : `${file}: ${verdict(problems)}\n`,
   );
+  for (const line of advice) process.stdout.write(`note: ${line}\n`);
 }
 
 export function addCheck(program: Command): void {
@@ -43,6 +46,6 @@ export function addCheck(program: Command): void {
     .command('check')
     .description('check a config file and show all its problems; exits 0 if it is valid, 1 if not')
     .option('-c, --config <file>', 'the file (default: ./config.yaml, then /etc/evenkeel/config.yaml)')
-    .option('--json', 'problems as JSON: { ok, file, problems }')
+    .option('--json', 'as JSON: { ok, file, problems, advice }')
     .action(check);
 }
