@@ -68,6 +68,17 @@ describe('the built package', () => {
     expect(await child.exit).toEqual({ code: 0, signal: null });
   });
 
+  it('has the demo in it, with its sample nodes and its config', async () => {
+    const ports = ['--port', await freePort(), '--admin-port', await freePort(), '--node-port', await freePort()];
+    const demo = testScope().own(new Child(bin, { args: ['demo', ...ports.map(String)] }));
+    await until('what to try', () => {
+      if (demo.exited) throw new Error(demo.output());
+      return demo.stdout.some((line) => line.includes('npx evenkeel status'));
+    });
+    demo.kill('SIGINT');
+    expect(await demo.exit).toEqual({ code: 0, signal: null });
+  });
+
   it('ends with one clear line on an older Node', () => {
     // An older version as this Node would report it, and the real older ones of this machine, if there are any.
     const pretend = join(bin, '../../pretend.cjs');
