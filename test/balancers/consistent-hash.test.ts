@@ -1,11 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ConsistentHash, loadFactor } from '../../src/balancers/consistent-hash.ts';
+import { ConsistentHash } from '../../src/balancers/consistent-hash.ts';
 import { hash32 } from '../../src/base/hash.ts';
 import { shareError, tally, World, type WorldOptions } from './world.ts';
 
 const world = (weights: readonly number[], more: Partial<WorldOptions> = {}): World =>
   new World({ weights, make: (options) => new ConsistentHash(options), ...more });
+
+/** What the docs promise: 125 %. */
+const loadFactor = 1.25;
 
 const ones = (size: number): number[] => new Array<number>(size).fill(1);
 const idsOf = (size: number): string[] => Array.from({ length: size }, (_, i) => `10.0.${i >> 8}.${i & 255}:3000`);
@@ -150,6 +153,15 @@ describe('consistent-hash', () => {
     expect(w.pick({ key: 9 })).not.toBe(home);
     w.hold(home, -10);
     expect(w.pick({ key: 9 })).toBe(home);
+  });
+
+  it('sends the overflow of a key to the same other node in every thread', () => {
+    const overflow = (seed: number): number[] => {
+      const w = world(ones(20), { seed });
+      w.hold(0, 1000);
+      return owners(w, 500);
+    };
+    expect(overflow(2)).toEqual(overflow(1));
   });
 
   it('spreads the overflow of a full node over more than its neighbour', () => {
