@@ -8,7 +8,7 @@ import type { Draft, PoolDraft, PoolRest } from './draft.ts';
 import { itemPath, keyPlaceOf, type Ledger, placeOf } from './ledger.ts';
 import { at, markAt } from './tree.ts';
 
-/** The scoreboard's size, fixed when the process starts. */
+/** No more than the scoreboard has room for, whose size is fixed when the process starts. */
 export const capacity = { nodes: 16_384, pools: 1024, routes: 16_384, listeners: 64 } as const;
 
 /** Exact least-connections looks at every node; past this it looks at 16 of them. */

@@ -3,13 +3,14 @@
  * in another, and the checks across sections (check.ts) still see all that is well.
  */
 import * as z from 'zod';
+import { didYouMean } from '../base/words.ts';
 import { type FlatIssue, flatten, report, unknownKey } from './issues.ts';
 import type { Problems } from './problems.ts';
 import { node, poolRest } from './schema/pool.ts';
 import { nameForm, nameMessage, route } from './schema/route.ts';
 import { section } from './schema/scalars.ts';
-import { topLevel } from './schema.ts';
-import { at, child, keyMark, type Path, plain, type ScalarTree, type Tree } from './tree.ts';
+import { synonyms, topLevel } from './schema.ts';
+import { at, child, keyMark, type MapTree, type Path, plain, type ScalarTree, type Tree } from './tree.ts';
 
 const restSchema = section({ ...poolRest, nodes: z.unknown().optional() });
 
@@ -66,19 +67,24 @@ export function readDraft(tree: Tree, problems: Problems): Draft {
   };
 }
 
-function readPools(tree: Tree, problems: Problems): PoolDraft[] {
+function readPools(tree: MapTree, problems: Problems): PoolDraft[] {
   const pools = child(tree, 'pools');
   if (pools?.kind !== 'map') {
-    if (pools === null) {
+    if (pools === null && !isMeant('pools', tree)) {
       const place = { mark: tree.mark, path: ['pools'] };
       // Where a later version's name or a slip explains the absence, this is still the thing to do.
       problems.error(place, 'pools is missing', 'name the nodes: pools: { app: { nodes: [http://127.0.0.1:3000] } }');
-    } else hold(topLevel.pools, { tree, path: ['pools'], problems });
+    } else if (pools !== null) hold(topLevel.pools, { tree, path: ['pools'], problems });
     return [];
   }
   if (pools.entries.size === 0 && !problems.failed)
     problems.error({ mark: pools.mark, path: ['pools'] }, 'pools is empty', 'name at least one pool');
   return [...pools.entries.keys()].map((name) => readPool(name, tree, problems));
+}
+
+/** Somebody wrote it, by another name. */
+function isMeant(key: string, tree: MapTree): boolean {
+  return [...tree.entries.keys()].some((other) => synonyms[other] === key || didYouMean(other, [key]) === key);
 }
 
 function readPool(name: string, tree: Tree, problems: Problems): PoolDraft {
@@ -133,7 +139,7 @@ function hold<S extends z.ZodType>(schema: S, place: Place): z.output<S> | null 
   const asText = new Set<ScalarTree>();
   for (;;) {
     const result = schema.safeParse(here === null ? undefined : plain(here, asText));
-    if (result.success) return result.data;
+    if (result.success) return problems.failed && here !== null && isBroken(here) ? null : result.data;
     const more = wantedAsText(result.error.issues, path, tree).filter((scalar) => !asText.has(scalar));
     if (more.length === 0) {
       report(flatten(result.error.issues, path, tree), tree, problems);
@@ -141,6 +147,13 @@ function hold<S extends z.ZodType>(schema: S, place: Place): z.output<S> | null 
     }
     for (const scalar of more) asText.add(scalar);
   }
+}
+
+/** A value that could not be read counts as empty for the schema; nothing may be concluded from that. */
+function isBroken(tree: Tree): boolean {
+  if (tree.kind === 'scalar') return tree.broken === true;
+  if (tree.kind === 'list') return tree.items.some(isBroken);
+  return [...tree.entries.values()].some(({ value }) => isBroken(value));
 }
 
 function leaveOut(tree: Tree & { readonly kind: 'map' }, key: string): Tree {

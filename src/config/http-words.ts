@@ -42,12 +42,9 @@ export function checkEdit(
   where: { readonly side: 'request' | 'response'; readonly remove: boolean },
 ): Fault | null {
   const lower = name.toLowerCase();
-  if (framing.has(lower))
-    return `${name} belongs to the framing or to one connection, and is always written by evenkeel`;
-  if (own.has(lower) || lower.startsWith('x-ha-'))
-    return `${name} is set by evenkeel itself and cannot be changed here`;
-  if (lower === 'host' && where.side === 'request' && where.remove)
-    return 'Host cannot be removed: every request needs one';
+  if (framing.has(lower)) return 'belongs to the framing or to one connection, and is always written by evenkeel';
+  if (own.has(lower) || lower.startsWith('x-ha-')) return 'is set by evenkeel itself and cannot be changed here';
+  if (lower === 'host' && where.side === 'request' && where.remove) return 'cannot be removed: every request needs one';
   return null;
 }
 

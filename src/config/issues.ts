@@ -99,8 +99,7 @@ function invalidKey({ path, issue }: FlatIssue, tree: Tree, problems: Problems):
   if (issue.code !== 'invalid_key') return;
   const [message, hint] = (issue.issues[0]?.message ?? issue.message).split('\n');
   const key = clip(String(path[path.length - 1]));
-  const named = message!.startsWith('is ') || message!.startsWith('has ');
-  problems.error({ mark: keyMark(tree, path), path }, named ? `${key} ${message}` : message!, hint ?? null);
+  problems.error({ mark: keyMark(tree, path), path }, `${key} ${message}`, hint ?? null);
 }
 
 function plainIssue({ path, issue, kinds }: FlatIssue, tree: Tree, problems: Problems): void {
@@ -145,7 +144,7 @@ function shown(path: Path, here: Tree): string {
 
 function kindOf(issue: Issue): string[] {
   if (issue.code === 'invalid_value')
-    return issue.values.map((value) => (value === false ? 'false' : `"${String(value)}"`));
+    return issue.values.map((value) => (typeof value === 'string' ? `"${value}"` : String(value)));
   if (issue.code !== 'invalid_type') return [];
   const words: Readonly<Record<string, string>> = {
     string: 'text',

@@ -36,7 +36,8 @@ export interface Parsed {
   readonly tree: Tree | null;
 }
 
-export function parseYaml(text: string, file: string, env: Env): Parsed {
+export function parseYaml(bytes: string, file: string, env: Env): Parsed {
+  const text = bytes.startsWith('\ufeff') ? bytes.slice(1) : bytes;
   const tooLarge = text.length > maxFileSize;
   const source: Source = { file, lines: tooLarge ? [] : text.split(/\r\n|\n|\r/) };
   const problems = new Problems(source);
@@ -67,7 +68,7 @@ function isPlainText(text: string, problems: Problems, source: Source): boolean 
 
 function readDocument(text: string, env: Env, problems: Problems): Tree | null {
   const lineCounter = new LineCounter();
-  const masked = mask(text.startsWith('\ufeff') ? ` ${text.slice(1)}` : text).replace(/\r(?!\n)/g, '\n');
+  const masked = mask(text).replace(/\r(?!\n)/g, '\n');
   const found = parseAllDocuments(masked, {
     lineCounter,
     uniqueKeys: false,
@@ -83,7 +84,7 @@ function readDocument(text: string, env: Env, problems: Problems): Tree | null {
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
   for (const document of documents.slice(0, 1)) {
-    for (const error of [...document.errors, ...document.warnings]) reportSyntax(error, markOf, problems);
+    reportSyntax([...document.errors, ...document.warnings], markOf, problems);
     const directives = document.directives;
     if (directives?.yaml.explicit) {
       problems.error({ mark: start }, '%YAML directives are not read', 'remove the line; the file is YAML 1.2');
@@ -121,9 +122,17 @@ const friendlySyntax: Readonly<Record<string, readonly [message: string, hint: s
   TAG_RESOLVE_FAILED: ['YAML tags (!name) are not read', 'put the value in quotes if it starts with !'],
 };
 
-function reportSyntax(error: YAMLError, markOf: (offset: number) => Mark, problems: Problems): void {
-  const [message, hint] = friendlySyntax[error.code] ?? [unmask(error.message).split('\n')[0]!.slice(0, 200), null];
-  problems.error({ mark: markOf(error.pos[0]) }, message, hint);
+/** One per line: what follows on the same line is nearly always the same mistake seen again. */
+function reportSyntax(errors: readonly YAMLError[], markOf: (offset: number) => Mark, problems: Problems): void {
+  const told = new Set<number>();
+  for (const error of errors) {
+    const mark = markOf(error.pos[0]);
+    if (told.has(mark.line)) continue;
+    told.add(mark.line);
+    const other = [unmask(error.message).split('\n')[0]!.slice(0, 200), null] as const;
+    const [message, hint] = friendlySyntax[error.code] ?? other;
+    problems.error({ mark }, message, hint);
+  }
 }
 
 interface Sized {

@@ -85,6 +85,6 @@ export function starSecrets(line: string): string {
   const rest = line.slice(start);
   if (/^["']?\$\{\w+(:\?[^}]*|:-)?\}/.test(rest)) return line;
   const inFlow = line.slice(0, start).includes('{');
-  const end = inFlow ? (/^("[^"]*"|'[^']*'|[^,}\s]*)/.exec(rest)?.[0].length ?? rest.length) : rest.length;
+  const end = inFlow ? (/^("[^"]*"|'[^']*'|[^,}]*)/.exec(rest)?.[0].length ?? rest.length) : rest.length;
   return line.slice(0, start) + '*'.repeat(end) + rest.slice(end);
 }

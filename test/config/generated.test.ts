@@ -91,6 +91,9 @@ describe('the schema', () => {
   });
 });
 
-it('the capacities are those of the scoreboard', () => {
-  expect(capacity).toEqual({ nodes: maxNodes, pools: maxPools, routes: maxRoutes, listeners: maxListeners });
+it('what a config may have fits into the scoreboard', () => {
+  expect(capacity.nodes).toBeLessThanOrEqual(maxNodes);
+  expect(capacity.pools).toBeLessThanOrEqual(maxPools);
+  expect(capacity.routes).toBeLessThanOrEqual(maxRoutes);
+  expect(capacity.listeners).toBeLessThanOrEqual(maxListeners);
 });

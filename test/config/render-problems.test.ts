@@ -94,6 +94,7 @@ describe('secrets in source lines', () => {
     ['  token: abc', '  token: ***'],
     ['  token: "a b"  ', '  token: *******'],
     ['admin: { token: abc, address: :1 }', 'admin: { token: ***, address: :1 }'],
+    ['admin: { token: a b c, x: 1 }', 'admin: { token: *****, x: 1 }'],
     ['admin: {token: "a,b"}', 'admin: {token: *****}'],
     ['"token": abc', '"token": ***'],
     ['token: ${ADMIN_TOKEN}', 'token: ${ADMIN_TOKEN}'],
