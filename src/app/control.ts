@@ -70,7 +70,7 @@ const firstRoundWithin: Millis = 1500;
 const housekeeping: Millis = 1000;
 /** Listening sockets per address and thread: libuv accepts one connection per socket and turn. */
 const socketsPerListener = 8;
-/** At most so many threads: each needs a second row for its replacement. */
+/** At most so many data threads; config allows no more. */
 const workersMost = maxThreads / 2;
 
 export class Control {
@@ -108,6 +108,7 @@ export class Control {
     this.threads = new ThreadPool({
       scoreboard: this.scoreboard,
       workers,
+      sharedPorts: options.reusePort,
       access: accessOf(config),
       log: options.log,
       full: () => this.#publisher.full(this.#version),

@@ -70,7 +70,11 @@ export class Listening {
 
   /** Gives an open listener another certificate. Connections that are open keep the old one. */
   async renew(spec: ListenerSpec): Promise<Result<null, ListenFailure>> {
-    const { slot } = spec;
+    const { slot, address, reusePort } = spec;
+    if (address.kind === 'tcp' && !reusePort) {
+      await this.close([slot]); // the port has room for one
+      return this.open([spec], { keepTrying: true });
+    }
     this.#expect(spec);
     const threads = this.#options.living().filter((thread) => thread.open.has(slot) && thread.phase === 'running');
     for (const thread of threads) thread.post({ kind: 'listen', listeners: [this.#table.specFor(spec, thread.row)] });

@@ -27,9 +27,11 @@ import { DataThread } from './thread.ts';
 import { exceptionBound, hangMs } from './watchdog.ts';
 
 export interface ThreadPoolOptions {
-  /** Has more rows than `workers`; see rowsFor(). */
+  /** With twice as many rows as `workers`: each thread may have a replacement beside it. */
   readonly scoreboard: Scoreboard;
   readonly workers: number;
+  /** Whether several threads may listen on one port; else `workers` is 1. */
+  readonly sharedPorts: boolean;
   readonly access: ThreadStart['access'];
   readonly log: Log;
   /** The messages that bring a new thread to what was published last. */
@@ -61,9 +63,6 @@ const forgivenAfter: Millis = 60_000;
 const restartDelayMax: Millis = 30_000;
 const startDeadline: Millis = 60_000;
 const swapDeadline: Millis = 15_000;
-
-/** Rows that the scoreboard needs for so many threads: each may have a replacement beside it. */
-export const rowsFor = (workers: number, most: number): number => Math.min(most, workers * 2);
 
 export class ThreadPool {
   readonly #options: ThreadPoolOptions;
@@ -294,7 +293,7 @@ export class ThreadPool {
         this.#listening.failed(thread, message);
         break;
       case 'unlistened':
-        if (this.#leaving.has(thread) && thread.open.size === 0) thread.post({ kind: 'drain' });
+        this.#unlistened(thread);
         break;
       case 'drained':
         // After a drain of the whole process, close() ends the threads.
@@ -307,15 +306,26 @@ export class ThreadPool {
 
   #swapped(thread: DataThread): void {
     const seat = this.#seatOf(thread);
-    if (seat !== undefined && !this.#ending) this.#listening.ask(seat.number, thread);
+    const waits = seat?.next === thread && !this.#options.sharedPorts;
+    if (seat !== undefined && !waits && !this.#ending) this.#listening.ask(seat.number, thread);
     this.#options.onSwapped();
   }
 
-  /** A replacement that has all listeners open takes the seat; the old thread drains. */
+  /** A leaving thread has closed its listeners: it drains, and where ports are not shared, its successor can listen. */
+  #unlistened(thread: DataThread): void {
+    if (!this.#leaving.has(thread) || thread.open.size > 0) return;
+    thread.post({ kind: 'drain' });
+    if (!this.#ending) for (const { number, current } of this.#seats) this.#listening.ask(number, current);
+  }
+
+  /**
+   * A replacement that has all listeners open takes the seat; the old thread drains. Where ports are not shared it takes
+   * the seat first, and listens once the old one has closed.
+   */
   #promote(thread: DataThread): void {
     const seat = this.#seatOf(thread);
     if (seat === undefined || seat.next !== thread || thread.phase !== 'running') return;
-    if (!this.#listening.complete(seat.number, thread)) return;
+    if (this.#options.sharedPorts && !this.#listening.complete(seat.number, thread)) return;
     const old = seat.current;
     seat.current = thread;
     seat.next = null;

@@ -8,11 +8,13 @@
  * - counters: a Float64 row per thread with one writer, exact up to 2^53, summed by the reader.
  */
 
-export const maxThreads = 64;
+/** Rows of threads: twice the data threads, since each may have a replacement beside it. */
+export const maxThreads = 128;
 export const maxNodes = 16_384;
 export const maxPools = 1024;
 export const maxRoutes = 16_384;
-export const maxListeners = 64;
+/** Several times what a config may have: a listener that is gone keeps its row until its last connection is. */
+export const maxListeners = 256;
 
 /** Int32 cells in one 64-byte line. */
 export const lineCells = 16;

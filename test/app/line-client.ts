@@ -8,6 +8,7 @@ export interface Line {
   end(): void;
 }
 
+/** Resolves when the thread has accepted it, not only the kernel: what the kernel has queued may still be reset. */
 export function line(where: { readonly port: number } | { readonly path: string }): Promise<Line> {
   const socket: Socket = connect('port' in where ? { ...where, host: '127.0.0.1' } : where);
   socket.setEncoding('latin1');
@@ -19,7 +20,8 @@ export function line(where: { readonly port: number } | { readonly path: string 
   };
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
-    socket.once('connect', () => resolve({ ask, closed, end: () => socket.destroy() }));
+    const opened: Line = { ask, closed, end: () => socket.destroy() };
+    socket.once('connect', () => ask('row').then(() => resolve(opened), reject));
   });
 }
 

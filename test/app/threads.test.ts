@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createLog } from '../../src/app/log.ts';
-import { rowsFor, ThreadPool } from '../../src/app/threads.ts';
+import { ThreadPool } from '../../src/app/threads.ts';
 import type { EngineEvent, NodeSignal } from '../../src/proxy/outcome.ts';
 import { Publisher } from '../../src/routing/publisher.ts';
 import type { ListenerSpec } from '../../src/routing/snapshot.ts';
@@ -27,9 +27,9 @@ interface World {
   died(): string[];
 }
 
-async function world(workers: number): Promise<World> {
+async function world(workers: number, sharedPorts = true): Promise<World> {
   const scope = testScope();
-  const scoreboard = Scoreboard.create(rowsFor(workers, 64));
+  const scoreboard = Scoreboard.create(2 * workers);
   const log: string[] = [];
   const signals: NodeSignal[] = [];
   const events: EngineEvent[] = [];
@@ -39,6 +39,7 @@ async function world(workers: number): Promise<World> {
   const pool = new ThreadPool({
     scoreboard,
     workers,
+    sharedPorts,
     access: { format: 'off', file: null },
     log: createLog('debug', { readable: false, write: (text) => void log.push(text) }),
     full: () => publisher.full(version),
@@ -53,7 +54,15 @@ async function world(workers: number): Promise<World> {
   const tcp = async (): Promise<ListenerSpec & { port: number }> => {
     const port = await freePort();
     const address = { kind: 'tcp', host: '127.0.0.1', port } as const;
-    return { slot: 0, name: `127.0.0.1:${port}`, address, tls: null, sockets: 4, reusePort: true, port };
+    return {
+      slot: 0,
+      name: `127.0.0.1:${port}`,
+      address,
+      tls: null,
+      sockets: sharedPorts ? 4 : 1,
+      reusePort: sharedPorts,
+      port,
+    };
   };
   const died = (): string[] => log.filter((text) => text.includes('thread-died'));
   return { pool, scoreboard, log, signals, events, publish, tcp, died };
@@ -171,6 +180,19 @@ describe('data threads', () => {
     expect(died()).toEqual([]);
   });
 
+  it('are replaced and renewed where ports cannot be shared, too', async () => {
+    const { pool, tcp } = await world(1, false);
+    const spec = await tcp();
+    await pool.listen([spec]);
+    const kept = await line({ port: spec.port });
+    expect(await pool.renew({ ...spec, name: 'renewed' })).toEqual({ ok: true, value: null });
+    for (let i = 0; i < 11; i++) await kept.ask('throw');
+    await until('the replacement to listen', async () => (await askOnce(spec.port, 'row')) === '1');
+    expect(await kept.ask('row')).toBe('0');
+    kept.end();
+    await until('the old one to end', () => pool.states().length === 1);
+  });
+
   it('that hang are ended after ten seconds', async () => {
     const { pool, tcp, died } = await world(1);
     const spec = await tcp();
@@ -195,7 +217,6 @@ describe('data threads', () => {
     const spec = await tcp();
     await pool.listen([spec]);
     const last = await line({ port: spec.port });
-    await last.ask('row'); // accepted, not only queued by the kernel
     const drained = pool.drain();
     await until('the listeners to close', () =>
       line({ port: spec.port }).then(
