@@ -77,13 +77,21 @@ export class Wheel {
     due.wheelNext!.wheelPrevious = due;
     due.wheelPrevious!.wheelNext = due;
     slot.wheelNext = slot.wheelPrevious = slot;
-    while (due.wheelNext !== due) {
-      const timed = due.wheelNext!;
-      unlink(timed);
-      if (timed.deadline <= now) {
-        timed.deadline = Number.POSITIVE_INFINITY;
-        timed.expire(now);
-      } else if (timed.deadline !== Number.POSITIVE_INFINITY) this.#link(timed, this.#tickOf(timed.deadline));
+    try {
+      while (due.wheelNext !== due) {
+        const timed = due.wheelNext!;
+        unlink(timed);
+        if (timed.deadline <= now) {
+          timed.deadline = Number.POSITIVE_INFINITY;
+          timed.expire(now);
+        } else if (timed.deadline !== Number.POSITIVE_INFINITY) this.#link(timed, this.#tickOf(timed.deadline));
+      }
+    } finally {
+      // One has thrown: those that were not looked at yet are, a tick later.
+      for (let timed = due.wheelNext!; timed !== due; timed = due.wheelNext!) {
+        unlink(timed);
+        this.#link(timed, this.#tick + 1);
+      }
     }
   }
 
