@@ -55,9 +55,9 @@ export const node = z
     nodeUrl.transform((place) => ({ place, id: undefined, weight: 1, backup: false, wish: 'ready' as const })),
     section({
       id: parsed('name', (text) =>
-        /^[A-Za-z0-9][\w.:@-]{0,127}$/.test(text)
+        /^[A-Za-z0-9/[][\w.:@/[\]-]{0,255}$/.test(text)
           ? ok(text)
-          : err('is not an id: letters, digits and . : @ _ - only, at most 128, and a letter or digit first'),
+          : err('is not an id: letters, digits and . : @ _ - / only, at most 256, and a letter or digit first'),
       )
         .optional()
         .meta({ 'x-default': 'host:port' })
