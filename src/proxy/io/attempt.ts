@@ -243,11 +243,27 @@ export class Attempt implements UpstreamUser {
     if (failure === 'timeout') this.node.count('timeouts');
     else if (failure === 'bad-answer') this.node.count('badAnswers');
     else if (failure === 'reset' || failure === 'truncated') this.node.count('resets');
-    // A kept connection that breaks before an answer says that the node closed an idle one, not that it is ill.
-    const stale = failure === 'reset' && this.reused;
-    if (!stale && failure !== 'exhausted') this.#judge(true, detail);
+    if (this.#countsAgainst(failure)) this.#judge(true, detail);
     this.leave({ failed: true, keep: false });
     this.exchange.attemptFailed(this, failure, detail);
+  }
+
+  /**
+   * Whether a failure counts among those in a row that eject a node. Refused connections don't: the checks see to those,
+   * and a node that was started again must come back when they say so. Nor does a kept connection that breaks before an
+   * answer: the node closed an idle one. A crash breaks all exchanges of a node at once: that is one failure.
+   */
+  #countsAgainst(failure: Failure): boolean {
+    switch (failure) {
+      case 'timeout':
+      case 'bad-answer':
+        return true;
+      case 'reset':
+      case 'truncated':
+        return !(failure === 'reset' && this.reused) && this.node.breaksAnew(this.#context.now());
+      default:
+        return this.#probing;
+    }
   }
 
   /** Counts failures in a row, which eject a node; and answers for a node on probation. */

@@ -119,8 +119,9 @@ export class Client extends Timed {
       case 'tunnel':
         return this.#tunnel!.fromClient(bytes);
       case 'lingering':
+        // Past the bound nothing is read any more; the client keeps the time that is left to read its answer.
         this.#discarded += bytes.length;
-        if (this.#discarded > maxLingerBytes) this.socket.destroy();
+        if (this.#discarded > maxLingerBytes) this.socket.pause();
     }
   }
 

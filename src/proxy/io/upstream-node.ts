@@ -11,6 +11,8 @@ import type { Context } from './context.ts';
 import { Upstream } from './upstream.ts';
 
 const freshMs = 1000;
+/** Connections that break within this time broke together. */
+const sameBreakMs = 100;
 
 const columns = Object.fromEntries(nodeCounters.map((name, index) => [name, index])) as Record<NodeCounter, number>;
 
@@ -23,6 +25,7 @@ export class UpstreamNode {
   readonly #histogram: number;
   #idle: Upstream[] = [];
   #retired = false;
+  #brokeAt = Number.NEGATIVE_INFINITY;
 
   constructor(context: Context, row: NodeRow, pool: PoolRow) {
     this.context = context;
@@ -54,6 +57,13 @@ export class UpstreamNode {
   countTotal(ms: number): void {
     this.#counters[this.#base + columns.totalMs]! += ms;
     this.#counters[this.#histogram + bucketOf(ms * 1000)]!++;
+  }
+
+  /** A connection broke under a request. False if another did just before: then both have one cause. */
+  breaksAnew(now: number): boolean {
+    if (now - this.#brokeAt < sameBreakMs) return false;
+    this.#brokeAt = now;
+    return true;
   }
 
   /** A kept connection, or null. `mayRepeat`: the request can be sent again if the connection turns out dead. */
