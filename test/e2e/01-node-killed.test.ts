@@ -33,7 +33,10 @@ describe.each(['round-robin', 'least-connections'])('SIGKILL of one of three nod
 
     const fromB = load.byNode.get('b') ?? 0;
     await b!.start();
-    await until('answers of b again', () => (load.byNode.get('b') ?? 0) > fromB + 50);
+    await until('answers of b again', async () => {
+      if ((load.byNode.get('b') ?? 0) > fromB + 50) return true;
+      throw new Error((await ek.node('b')).why);
+    });
     expect((await b!.stats()).probesBeforeTraffic).toBeGreaterThanOrEqual(rise);
 
     await load.stop();

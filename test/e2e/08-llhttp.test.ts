@@ -154,7 +154,8 @@ function answerFaults(
   // Cut in the middle of its body: the head may have gone out, the end of it can't.
   if (cut && one.messages_complete === 0) return [];
   if (answer === undefined || statusOf(answer) !== wanted) return [`answered ${answer?.start}, not ${wanted}`];
-  const same = one.messages_complete === 0 || one.bodies.join('').startsWith(answer.body);
+  // The corpus leaves out bodies of line ends alone.
+  const same = one.messages_complete === 0 || one.bodies.join('').startsWith(answer.body.trim());
   return same ? [] : [`answered with the body ${JSON.stringify(answer.body)}`];
 }
 

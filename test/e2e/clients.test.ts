@@ -18,7 +18,6 @@ beforeAll(async () => {
   app = await startAppNode(scope, 'a');
   raw = await startRawNode(scope);
   ek = await startEvenkeel(scope, {
-    limits: { maxBody: '1MiB' },
     pools: {
       app: { nodes: [app.url] },
       raw: { nodes: [raw.url], health: 'off', passive: { consecutiveErrors: 0 } },
@@ -174,63 +173,74 @@ describe('Expect: 100-continue', () => {
 });
 
 describe('an early answer', () => {
-  const bytes = 8 * 1024 * 1024;
+  const KiB = 1024;
 
-  /** Sends on and on, as clients do that look for an answer only at the end. */
-  async function sendAll(client: RawClient, target: string): Promise<void> {
+  /** Sends on and on, as clients do that look for an answer only between writes. */
+  async function sendAll(client: RawClient, target: string, bytes: number): Promise<void> {
     await client.send(`POST ${target} HTTP/1.1\r\nHost: ek.test\r\nContent-Length: ${bytes}\r\n\r\n`);
     for (const block of patternBlocks(bytes)) {
-      if (client.socket.destroyed || !client.socket.writable) return;
-      if (!client.socket.write(block)) {
-        await Promise.race([
-          new Promise((resolve) => client.socket.once('drain', resolve)),
-          new Promise((resolve) => client.socket.once('close', resolve)),
-          client.ended(),
-        ]);
-      }
-      if (client.end !== 'open') return;
+      if (client.end !== 'open' || !client.socket.writable) return;
+      if (client.socket.write(block)) continue;
+      const drained = new Promise((resolve) => client.socket.once('drain', resolve));
+      await Promise.race([drained, client.ended().catch(() => {})]);
     }
   }
 
-  it.each(Array.from({ length: 10 }, (_, i) => i))(
-    '413 of the node reaches a client that still sends (%i)',
-    async (i) => {
-      const client = connect();
-      raw.onConnection = (connection) => {
-        connection.socket.once('data', () => {
-          if (connection.tail.includes('/raw/early')) {
-            connection.write('HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 5\r\n\r\nlarge');
-            connection.socket.end();
-          }
-        });
-      };
-      await sendAll(client, `/raw/early-${i}`).catch(() => {});
+  /** Ten clients, one after the other: what each got. */
+  async function tenAnswers(port: number, target: string, bytes: number): Promise<string[]> {
+    const got: string[] = [];
+    for (let i = 0; i < 10; i++) {
+      const client = new RawClient(port);
+      await sendAll(client, `${target}-${i}`, bytes);
       const [answer] = await client.answers(1);
-      raw.onConnection = () => {};
-      expect([answer?.start.slice(9, 12), answer?.body]).toEqual(['413', 'large']);
-      await client.ended();
-    },
-  );
+      got.push(answer === undefined ? `nothing (${client.end})` : answer.start.slice(9, 12));
+      client.stop();
+    }
+    return got;
+  }
+  const tenTimes = (status: string): string[] => Array.from({ length: 10 }, () => status);
 
-  it.each(Array.from({ length: 10 }, (_, i) => i))(
-    '413 of ours (maxBody) reaches a client that still sends (%i)',
-    async () => {
-      const client = connect();
-      await sendAll(client, '/echo').catch(() => {});
+  it.each([900 * KiB, 8 * 1024 * KiB])('413 of the node reaches a client that still sends %i bytes', async (bytes) => {
+    raw.onConnection = (connection) => {
+      connection.socket.once('data', () => {
+        if (!connection.tail.includes('/raw/early')) return;
+        connection.write('HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 5\r\n\r\nlarge');
+        connection.socket.end();
+      });
+    };
+    const got = await tenAnswers(ek.port, '/raw/early', bytes);
+    raw.onConnection = () => {};
+    expect(got).toEqual(tenTimes('413'));
+  });
+
+  describe('of ours (maxBody)', () => {
+    const own = fileScope();
+    let strict: Evenkeel;
+    beforeAll(async () => {
+      strict = await startEvenkeel(own, { limits: { maxBody: '64KiB' }, pools: { app: { nodes: [app.url] } } });
+      await strict.fit(1);
+    });
+
+    it.each([900 * KiB, 8 * 1024 * KiB])('413 reaches a client that still sends %i bytes', async (bytes) => {
+      expect(await tenAnswers(strict.port, '/echo', bytes)).toEqual(tenTimes('413'));
+    });
+
+    it('a chunked body that grows too large is 413 too, and closes', async () => {
+      const client = testScope().own(new RawClient(strict.port));
+      await client.send('POST /echo HTTP/1.1\r\nHost: ek.test\r\nTransfer-Encoding: chunked\r\n\r\n');
+      const chunk = `4000\r\n${'x'.repeat(0x4000)}\r\n`;
+      for (let i = 0; i < 8; i++) await client.send(chunk);
       const [answer] = await client.answers(1);
       expect(answer?.start.slice(9, 12)).toBe('413');
       expect(field(answer!, 'connection')?.toLowerCase()).toBe('close');
-      await client.ended();
-    },
-  );
+    });
 
-  it('a chunked body over maxBody is 413 too', async () => {
-    const client = connect();
-    await client.send('POST /echo HTTP/1.1\r\nHost: ek.test\r\nTransfer-Encoding: chunked\r\n\r\n');
-    const chunk = `10000\r\n${'x'.repeat(0x10000)}\r\n`;
-    for (let i = 0; i < 32 && client.end === 'open'; i++) await client.send(chunk);
-    const [answer] = await client.answers(1);
-    expect(answer?.start.slice(9, 12)).toBe('413');
+    it('a body of exactly the limit passes', async () => {
+      const client = testScope().own(new RawClient(strict.port));
+      await sendAll(client, '/echo', 64 * KiB);
+      const [answer] = await client.answers(1);
+      expect(JSON.parse(answer!.body)).toMatchObject({ bytes: 64 * KiB });
+    });
   });
 });
 

@@ -93,7 +93,7 @@ describe('a node under load', () => {
 describe('who may', () => {
   it('unknown names and words are refused', async () => {
     expect(await wish('nobody', 'drain')).toBe(404);
-    expect(await wish('a', 'asleep')).toBe(400);
+    expect(await wish('a', 'asleep')).toBe(422);
     expect((await ek.node('a')).wish).toBe('ready');
   });
 

@@ -132,10 +132,14 @@ describe('redirects', () => {
     expect(field(answer, 'location')).toBe('https://ek.test/old/x?y=z');
   });
 
-  it.each(['/old/%0d%0aX-Evil:%20y', '/old/"><x>'])('%s puts nothing into the head', async (target) => {
-    const answer = await ask(ek.port, get(target));
+  it.each([
+    ['/old/%0d%0aX-Evil:%20y', '/old/%0d%0aX-Evil:%20y'],
+    ['/old/"><x>', '/old/%22%3E%3Cx%3E'],
+  ])('%s puts nothing into head or page', async (target, shown) => {
+    const answer = await ask(ek.port, get(target, 'Accept: text/html'));
     expect(answer.fields.has('x-evil')).toBe(false);
-    expect(field(answer, 'location')).toBe(`https://ek.test${target}`);
+    expect(field(answer, 'location')).toBe(`https://ek.test${shown}`);
+    expect(answer.body).not.toContain('<x>');
   });
 });
 
@@ -230,7 +234,6 @@ describe('who the client is', () => {
     const [request] = node.requests();
     expect(field(request!, 'forwarded')).toMatch(/for="?127\.0\.0\.1/);
     expect(field(request!, 'via')).toBe('1.1 ek-m1');
-    expect(field(answer, 'via')).toBe('1.1 ek-m1');
     expect(answer.fields.has('server-timing')).toBe(true);
     expect(statusOf(await ask(talking.port, get('/', 'Via: 1.1 ek-m1')))).toBe(508);
     expect(statusOf(await ask(talking.port, get('/', 'Via: 1.1 other')))).toBe(200);
