@@ -14,20 +14,19 @@ import type { Random } from '../base/random.ts';
 import { err, ok, type Result } from '../base/result.ts';
 import type { TlsFiles } from '../config/io/files.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import type { Config, ListenAddress, ListenConfig } from '../config/model.ts';
+import type { Config, ListenAddress } from '../config/model.ts';
 import { type HealthChange, HealthMonitor } from '../health/io/monitor.ts';
 import type { NodeSignal } from '../proxy/outcome.ts';
 import { buildRows } from '../routing/build.ts';
 import type { Tables } from '../routing/compile.ts';
 import { Publisher } from '../routing/publisher.ts';
-import type { ListenerSpec } from '../routing/snapshot.ts';
 import { maxThreads } from '../scoreboard/layout.ts';
 import { Scoreboard } from '../scoreboard/scoreboard.ts';
 import { describeChanges } from './changes.ts';
+import { ConfigListeners, type WantedListeners } from './config-listeners.ts';
 import { HealthBoard } from './health-board.ts';
 import type { Log } from './log.ts';
 import { unresolvedNames } from './names.ts';
-import { addressProblem, addressText, checkFree } from './ports.ts';
 import { Slots } from './slots.ts';
 import { ThreadPool } from './threads.ts';
 
@@ -60,16 +59,8 @@ interface Place {
 /** What came of a config: phrases that say what changed, or lines that say why nothing did. */
 export type Applied = Result<readonly string[], readonly string[]>;
 
-interface OpenListener {
-  readonly spec: ListenerSpec;
-  /** Port 0 of the config made real. */
-  readonly address: ListenAddress;
-}
-
 const firstRoundWithin: Millis = 1500;
 const housekeeping: Millis = 1000;
-/** Listening sockets per address and thread: libuv accepts one connection per socket and turn. */
-const socketsPerListener = 8;
 /** At most so many data threads; config allows no more. */
 const workersMost = maxThreads / 2;
 
@@ -82,7 +73,7 @@ export class Control {
   readonly #log: Log;
   readonly #board: HealthBoard;
   readonly #publisher = new Publisher();
-  readonly #listeners = new Map<string, OpenListener>();
+  readonly #listeners: ConfigListeners;
   #places: ReadonlyMap<string, Place> = new Map();
   #loaded: Loaded;
   #version = 0;
@@ -119,6 +110,12 @@ export class Control {
       onSwapped: () => this.#sweep(),
       ...(options.threadEntry === undefined ? {} : { entry: options.threadEntry }),
     });
+    this.#listeners = new ConfigListeners({
+      threads: this.threads,
+      log: options.log,
+      reusePort: options.reusePort,
+      slotOf: (name) => this.slots.listener(name),
+    });
   }
 
   get loaded(): Loaded {
@@ -137,18 +134,17 @@ export class Control {
 
   /** Real addresses by listener name. */
   listeners(): ReadonlyMap<string, ListenAddress> {
-    return new Map([...this.#listeners].map(([name, { address }]) => [name, address]));
+    return this.#listeners.addresses();
   }
 
   isOpen(name: string): boolean {
-    const listener = this.#listeners.get(name);
-    return listener !== undefined && this.threads.isOpen(listener.spec.slot);
+    return this.#listeners.isOpen(name);
   }
 
   /** First config: everything begins. The error says in words what could not be had; close() after it. */
   async start(): Promise<Result<null, readonly string[]>> {
     const { config } = this.#loaded;
-    const free = await this.#checkNew(this.#loaded);
+    const free = await this.#listeners.check(wantedOf(this.#loaded));
     if (!free.ok) return free;
     const rows = this.#build(this.#loaded);
     if (!rows.ok) return rows;
@@ -162,7 +158,7 @@ export class Control {
     });
     const [started] = await Promise.all([this.threads.start(), this.#firstHealth()]);
     if (!started) return err(['the data threads did not start within a minute; see the log above']);
-    return this.#open(free.value, false);
+    return this.#listeners.open(free.value);
   }
 
   /** Another config. The error says why all stayed as it was. */
@@ -170,11 +166,10 @@ export class Control {
     const before = this.#loaded;
     const changes = [...describeChanges(before.config, next.config), ...renewedCertificates(before, next)];
     if (changes.length === 0) return ok([]);
-    const free = await this.#checkNew(next);
+    const free = await this.#listeners.check(wantedOf(next));
     if (!free.ok) return free;
     const rows = this.#build(next);
     if (!rows.ok) return rows;
-    const version = ++this.#version;
     this.#loaded = next;
     this.#log.setLevel(next.config.log.level);
     this.#places = placesOf(rows.value);
@@ -182,13 +177,14 @@ export class Control {
     this.monitor.configure(next.config.pools);
     // The old snapshot serves until the new nodes are known: a pool whose nodes are all new would have none that is fit.
     await this.#firstHealth();
+    const version = ++this.#version;
     const messages = this.#publisher.publish(rows.value, version);
     if (!(await this.threads.publish(messages, version)))
       this.#log.warn('a data thread did not take the new config over in time; it will, or be ended', { version });
     this.#resize(next.config);
     const { config } = next;
     if (!sameData(accessOf(before.config), accessOf(config))) this.threads.setAccess(accessOf(config));
-    await this.#changeListeners(free.value, next);
+    await this.#listeners.change(free.value, wantedOf(next));
     this.slots.retire(config, version);
     this.#sweep();
     void this.#warnOfNames(config);
@@ -199,71 +195,6 @@ export class Control {
     if (this.#housekeeper !== null) clearInterval(this.#housekeeper);
     this.monitor.close();
     await this.threads.close();
-  }
-
-  /** Listeners that are not open yet, with their addresses made real; or what is wrong with any of them. */
-  async #checkNew(next: Loaded): Promise<Result<readonly OpenListener[], readonly string[]>> {
-    const found: OpenListener[] = [];
-    const problems: string[] = [];
-    for (const listen of next.config.listen) {
-      if (this.#listeners.has(listen.name)) continue;
-      const free = this.#sharesOwnPort(listen.address) ? ok(listen.address) : await checkFree(listen.address);
-      if (!free.ok) problems.push(free.error.message);
-      else found.push({ spec: this.#spec(listen, free.value, next), address: free.value });
-    }
-    return problems.length > 0 ? err(problems) : ok(found);
-  }
-
-  /** Moving from 127.0.0.1:80 to 0.0.0.0:80: the port is not free, but the one who has it is this process. */
-  #sharesOwnPort(address: ListenAddress): boolean {
-    if (address.kind !== 'tcp' || !this.#options.reusePort) return false;
-    return [...this.#listeners.values()].some(
-      (open) => open.address.kind === 'tcp' && open.address.port === address.port,
-    );
-  }
-
-  #spec(listen: ListenConfig, address: ListenAddress, loaded: Loaded): ListenerSpec {
-    const shared = this.#options.reusePort && address.kind === 'tcp';
-    return {
-      slot: this.slots.listener(listen.name),
-      name: listen.name,
-      address,
-      tls: loaded.tls.get(listen.name) ?? null,
-      sockets: shared ? socketsPerListener : 1,
-      reusePort: shared,
-    };
-  }
-
-  async #open(listeners: readonly OpenListener[], keepTrying: boolean): Promise<Result<null, readonly string[]>> {
-    if (listeners.length === 0) return ok(null);
-    for (const listener of listeners) this.#listeners.set(listener.spec.name, listener);
-    const specs = listeners.map(({ spec }) => spec);
-    const opened = await this.threads.listen(specs, { keepTrying });
-    if (opened.ok) return ok(null);
-    const failed = listeners.find(({ spec }) => spec.slot === opened.error.slot);
-    const line = failed === undefined ? opened.error.message : addressProblem(failed.address, opened.error).message;
-    return err([line]);
-  }
-
-  async #changeListeners(added: readonly OpenListener[], next: Loaded): Promise<void> {
-    const opened = await this.#open(added, true);
-    if (!opened.ok) for (const line of opened.error) this.#log.error(`${line}; tried again each second`);
-    const wanted = new Set(next.config.listen.map(({ name }) => name));
-    const gone = [...this.#listeners.values()].filter(({ spec }) => !wanted.has(spec.name));
-    for (const { spec } of gone) this.#listeners.delete(spec.name);
-    if (gone.length > 0) await this.threads.unlisten(gone.map(({ spec }) => spec.slot));
-    await this.#renewCertificates(next);
-  }
-
-  async #renewCertificates(next: Loaded): Promise<void> {
-    for (const [name, { spec, address }] of this.#listeners) {
-      const tls = next.tls.get(name) ?? null;
-      if (sameData(tls, spec.tls)) continue;
-      const renewed = { spec: { ...spec, tls }, address };
-      this.#listeners.set(name, renewed);
-      const result = await this.threads.renew(renewed.spec);
-      if (!result.ok) this.#log.error(`${addressText(address)} keeps its old certificate: ${result.error.message}`);
-    }
   }
 
   #build(next: Loaded): Result<Tables, readonly string[]> {
@@ -327,6 +258,8 @@ export class Control {
     for (const line of await unresolvedNames(config)) this.#log.warn(line, { event: 'name-unresolved' });
   }
 }
+
+const wantedOf = ({ config, tls }: Loaded): WantedListeners => ({ listen: config.listen, tls });
 
 const accessOf = (config: Config): { format: 'json' | 'combined' | 'off'; file: string | null } => ({
   format: config.log.access,
