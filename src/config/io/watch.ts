@@ -7,7 +7,7 @@
  * written twice cause no reload. Events can get lost (NFS, overlay mounts, a file that is a link to elsewhere), so the
  * file is looked at every few seconds besides.
  *
- * A file that is gone for a moment, in the middle of a replacement, is no news; one that stays away is.
+ * A file that is gone or empty for a moment, in the middle of a replacement, is no news; one that stays so is.
  */
 import { createHash } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
@@ -29,7 +29,7 @@ export interface ConfigWatch {
   close(): void;
 }
 
-/** `onChange` is called when the content has changed, or when the file cannot be read any more. Does not keep the process alive. */
+/** `onChange` is called when the content has changed, or when the file stays unreadable or empty. Does not keep the process alive. */
 export function watchConfig(file: string, onChange: () => void, options: WatchOptions = {}): ConfigWatch {
   const watcher = new Watcher(file, onChange, options);
   watcher.start();
@@ -114,7 +114,7 @@ class Watcher {
     void readText(this.#file).then((text) => {
       this.#looking = false;
       if (this.#closed) return;
-      this.#compare(text.ok ? hash(text.value) : null);
+      this.#compare(text.ok && text.value !== '' ? hash(text.value) : null);
       if (this.#again) {
         this.#again = false;
         this.#look();
@@ -122,7 +122,7 @@ class Watcher {
     });
   }
 
-  /** null: not readable. */
+  /** null: not readable, or empty. */
   #compare(now: string | null): void {
     if (now !== null) {
       this.#failures = 0;
