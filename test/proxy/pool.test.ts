@@ -83,7 +83,7 @@ describe('requests in flight', () => {
         board.repair(1);
         expect(slots(board, 3)).toEqual([0, 0, 0]);
       }),
-      { numRuns: 200 },
+      { numRuns: 50 },
     );
   });
 

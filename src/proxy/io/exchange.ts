@@ -79,7 +79,6 @@ export class Exchange implements Waiter, PickFor {
     this.head = head;
     this.context = client.context;
     this.#hold = this.context.holds.current!;
-    this.#hold.count++;
     this.settings = this.#hold.snapshot.settings;
     this.began = this.context.now();
     this.startedAt = Date.now();
@@ -90,6 +89,8 @@ export class Exchange implements Waiter, PickFor {
     if (view !== null) this.retries = new Retries(head.method, view.row.retry);
     const retain = this.retries?.repeatable === true ? view!.row.retry.buffer : 0;
     this.body = new RequestBody(head.bodyLength, retain, this.settings.fields.trailers);
+    // Last: if anything above throws there is no exchange that would settle.
+    this.#hold.count++;
   }
 
   #match(): RouteView | null {
@@ -427,8 +428,9 @@ export class Exchange implements Waiter, PickFor {
       if (this.#retrying) this.pool.endRetry();
       this.pool.leave();
     }
+    // Before anyone is told: a listener that throws must not keep the snapshot.
+    this.context.holds.release(this.#hold);
     countSettled(this);
     if (this.settings.accessLog) this.context.options.onOutcome(outcomeOf(this));
-    this.context.holds.release(this.#hold);
   }
 }

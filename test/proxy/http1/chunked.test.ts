@@ -244,9 +244,10 @@ describe('bounds', () => {
   });
 
   it('a message of 100 000 one-byte chunks is read to its end, in no more ranges than it has chunks', () => {
-    const { reader, out } = pass('data', [bytesOf(`${'1\r\nx\r\n'.repeat(100_000)}0\r\n\r\n`)]);
-    expect([reader.done, out.length]).toEqual([true, 100_000]);
-    expect(reader.rangeCount).toBe(200_000);
+    const bytes = bytesOf(`${'1\r\nx\r\n'.repeat(100_000)}0\r\n\r\n`);
+    const reader = new ChunkedReader('data');
+    expect(reader.read(bytes, 0, bytes.length)).toBe(bytes.length);
+    expect([reader.done, reader.bytes, reader.rangeCount]).toEqual([true, 100_000, 200_000]);
   });
 });
 
