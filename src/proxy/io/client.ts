@@ -55,6 +55,8 @@ export class Client extends Timed {
   #pending: Buffer | null = null;
   /** While an exchange begins: more bytes stand behind its head. */
   #bytesBehind = false;
+  /** The one empty line that may stand before a request has come. */
+  #lineSkipped = false;
   #reading = false;
   #headBegan = 0;
   #served = 0;
@@ -143,12 +145,13 @@ export class Client extends Timed {
   #readHead(bytes: Buffer): Buffer | null {
     const limits = this.context.headLimits;
     if (this.#partial !== null) return this.#continueHead(this.#partial, bytes);
-    const from = bytes.length >= 2 && bytes[0] === 0x0d && bytes[1] === 0x0a ? 2 : 0;
+    const from = !this.#lineSkipped && bytes.length >= 2 && bytes[0] === 0x0d && bytes[1] === 0x0a ? 2 : 0;
+    if (from > 0) this.#lineSkipped = true;
     const text = bytes.latin1Slice(from, Math.min(bytes.length, from + limits.maxHead + endOfHead.length));
     const end = text.indexOf(endOfHead);
     if (end !== -1) return this.#begin(text, end + endOfHead.length, { bytes, at: from + end + endOfHead.length });
     if (from === bytes.length) return null;
-    this.#partial = new HeadBuffer(limits, from === 0);
+    this.#partial = new HeadBuffer(limits, !this.#lineSkipped);
     this.#headBegan = this.context.now();
     this.#state = 'head';
     this.#readBy(this.context.settings.timeouts.head);
@@ -171,6 +174,7 @@ export class Client extends Timed {
   /** The head ends at `end` of the text; the body, or the next request, begins at `rest.at` of the bytes. */
   #begin(text: string, end: number, rest: { readonly bytes: Buffer; readonly at: number }): Buffer | null {
     this.#partial = null;
+    this.#lineSkipped = false;
     const head = readRequestHead(text, { start: 0, end }, this.context.headLimits);
     if (!(head instanceof RequestHead)) {
       this.#refuse(head);
