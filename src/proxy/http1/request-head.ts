@@ -362,6 +362,10 @@ function readConnection(head: RequestHead, limits: HeadLimits): void {
   head.keepAlive = head.minor === 1;
   if (!limits.trailers) head.teTrailers = false;
   if (head.connection === '') return;
+  if (head.connection === 'keep-alive') {
+    head.keepAlive = true;
+    return;
+  }
   const options = listMembers(head.connection);
   const named: string[] = [];
   let upgrade = false;

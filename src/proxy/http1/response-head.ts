@@ -162,6 +162,11 @@ function interpret(head: ResponseHead): string | null {
 }
 
 function readConnection(head: ResponseHead): void {
+  // What nearly every server sends; the list costs 70 ns.
+  if (head.connection === 'keep-alive') {
+    head.keepAlive = true;
+    return;
+  }
   const options = listMembers(head.connection);
   if (options.includes('close')) head.keepAlive = false;
   else if (head.minor === 0) head.keepAlive = options.includes('keep-alive');

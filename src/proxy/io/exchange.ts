@@ -314,6 +314,7 @@ export class Exchange implements Waiter, PickFor {
 
   /** Gives an answer up for another attempt, if its status is listed for that. The head of it is all that was read. */
   statusRetried(status: number, attempt: Attempt): boolean {
+    if (!this.pool!.row.retry.statuses.includes(status)) return false;
     const others = this.tried.length + 1 < this.pool!.nodes.length;
     if (!others || !this.retries!.afterStatus(status, this.head.method, this.body.whole) || !this.#enterBudget())
       return false;
