@@ -2,40 +2,12 @@
  * The judge judged: in front of a bare TCP relay, which reads nothing and passes all, every case that must be refused
  * has to be reported, and a plain one has to pass. So a red proxy can't look green because the judge was blind.
  */
-import { createServer, connect as dial, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { freePort } from '../helpers/ports.ts';
-import { type RawNode, startRawNode } from '../helpers/raw-node.ts';
-import { fileScope, type Scope, testScope } from '../helpers/scope.ts';
+import { startRawNode } from '../helpers/raw-node.ts';
+import { fileScope, testScope } from '../helpers/scope.ts';
 import { type RequestCase, type ResponseCase, readTable } from './cases.ts';
-import { judgeRequest, judgeResponse, type Lane } from './judge.ts';
-
-/** Bytes in, bytes out; an end on one side is an end on the other. */
-async function startRelay(scope: Scope, node: RawNode): Promise<Lane> {
-  const port = await freePort();
-  const open = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true }, (client) => {
-    const upstream = dial({ port: node.port, host: '127.0.0.1', allowHalfOpen: true });
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      open.add(from);
-      from.on('data', (chunk) => to.write(chunk));
-      from.on('end', () => to.end());
-      from.on('error', () => to.destroy());
-      from.on('close', () => to.destroy());
-    }
-  });
-  await new Promise<void>((resolve) => server.listen({ port, host: '127.0.0.1' }, resolve));
-  scope.own({
-    stop: () => {
-      for (const socket of open) socket.destroy();
-      server.close();
-    },
-  });
-  return { port, node };
-}
+import { judgeRequest, judgeResponse } from './judge.ts';
+import { startRelay } from './relay.ts';
 
 const tables = ['request-framing.yaml', 'request-line.yaml', 'fields.yaml', 'forwarding.yaml'];
 const requestCases = tables.flatMap((table) => readTable<RequestCase>(table));

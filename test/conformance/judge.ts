@@ -237,7 +237,8 @@ const foldName = (line: string): string => line.replace(/^[^:]*:[ \t]*/, (name) 
 
 let canaries = 0;
 
-async function canary(lane: Lane): Promise<string[]> {
+/** A clean request on a new connection must get its own answer. */
+export async function canary(lane: Lane): Promise<string[]> {
   const target = `/canary-${++canaries}`;
   const client = new RawClient(lane.port);
   try {
@@ -255,7 +256,8 @@ async function canary(lane: Lane): Promise<string[]> {
 const reused = (connection: RawConnection): boolean =>
   connection.end === 'open' && connection.requests.at(-1)?.start.includes('/canary-') === true;
 
-async function closed(connection: RawConnection): Promise<boolean> {
+/** Whether the node's connection ends within two seconds. */
+export async function closed(connection: RawConnection): Promise<boolean> {
   if (connection.end === 'fin') connection.socket.end();
   return until('close', () => connection.end !== 'open', { withinMs: 2000 }).then(
     () => true,

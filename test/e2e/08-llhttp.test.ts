@@ -9,7 +9,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { judgeThreeWays, type Lane } from '../conformance/judge.ts';
+import { canary, judgeThreeWays, type Lane } from '../conformance/judge.ts';
 import { type Lanes, openLanes } from '../conformance/lanes.ts';
 import { finalOf, type Message, statusOf } from '../helpers/http-bytes.ts';
 import { until } from '../helpers/poll.ts';
@@ -157,21 +157,6 @@ function answerFaults(
   // The corpus leaves out bodies of line ends alone.
   const same = one.messages_complete === 0 || one.bodies.join('').startsWith(answer.body.trim());
   return same ? [] : [`answered with the body ${JSON.stringify(answer.body)}`];
-}
-
-let canaries = 0;
-async function canary(lane: Lane): Promise<string[]> {
-  const target = `/canary-${++canaries}`;
-  const client = new RawClient(lane.port);
-  try {
-    await client.send(get(target));
-    const [answer] = await client.answers(1, { withinMs: 5000 });
-    return answer?.body === `GET ${target}` ? [] : [`canary got ${JSON.stringify(client.received.slice(0, 200))}`];
-  } catch (error) {
-    return [`canary: ${(error as Error).message}`];
-  } finally {
-    client.stop();
-  }
 }
 
 describe.concurrent('requests', () => {
