@@ -112,6 +112,30 @@ describe('1 GiB in bounded memory', () => {
     expect(ek.residentBytes() - before).toBeLessThan(allowance);
   });
 
+  it('200 pipelined requests for 2 MiB each, from a client that reads nothing at first', async () => {
+    const own = testScope();
+    const before = ek.residentBytes();
+    const each = 2 * MiB;
+    const socket = connect({ port: ek.port, host: '127.0.0.1' });
+    own.own({ stop: () => void socket.destroy() });
+    const requests = Array.from({ length: 200 }, (_, i) =>
+      get(`/big?bytes=${each}`, ...(i === 199 ? ['Connection: close'] : [])),
+    );
+    socket.write(requests.join(''));
+    const requested = await standsStill(async () => (await node.stats()).patternBytes);
+    expect(requested).toBeGreaterThan(0);
+    expect(ek.residentBytes() - before).toBeLessThan(allowance);
+    let bytes = 0;
+    socket.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+    });
+    await within('all answers', new Promise((resolve) => socket.once('end', resolve)), 60_000);
+    // Heads are small: what is over a multiple of the body's size is theirs.
+    const heads = bytes - 200 * each;
+    expect(heads).toBeGreaterThan(200 * 50);
+    expect(heads).toBeLessThan(200 * 500);
+  });
+
   it('up to a node that has stopped reading', async () => {
     const own = testScope();
     const bytes = 256 * MiB;

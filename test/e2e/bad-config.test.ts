@@ -55,6 +55,37 @@ describe('at the start', () => {
     expect(stdout + stderr).toContain('/nowhere/config.yaml');
   });
 
+  it('a certificate that is not there', async () => {
+    const scope = testScope();
+    const ek = await launchEvenkeel(scope, (addresses) => ({
+      listen: [{ address: addresses[0], tls: { cert: 'nowhere.pem', key: 'nowhere.key' } }],
+      pools: { app: { nodes: ['http://127.0.0.1:1'] } },
+    }));
+    expect(await within('exit', ek.exit)).toEqual({ code: 1, signal: null });
+    expect(ek.child.output()).toContain('nowhere.pem');
+    expect(ek.child.output()).not.toMatch(/^\s+at .*:\d+:\d+\)?$/m);
+    expect(await refuses(ek.port)).toBe(true);
+  });
+
+  it('a node whose name does not resolve is no reason: it is unfit, and says why', async () => {
+    const scope = testScope();
+    const node = await startAppNode(scope, 'a');
+    const ek = await startEvenkeel(scope, {
+      pools: {
+        app: {
+          nodes: [node.url, { id: 'lost', url: 'http://nowhere.invalid:80' }],
+          health: { interval: '100ms', fall: 1 },
+        },
+      },
+    });
+    const lost = await until('verdict', async () => {
+      const one = await ek.node('lost');
+      return one.verdict === 'unhealthy' && one;
+    });
+    expect(lost.why).toMatch(/nowhere\.invalid/);
+    for (let i = 0; i < 4; i++) expect((await ask(ek.port, get('/'))).body).toBe('a\n');
+  });
+
   it.each(['listener', 'admin'])('a port that is taken, of the %s', async (which) => {
     const scope = testScope();
     const port = await freePort();
