@@ -163,7 +163,7 @@ async function judgeRequest(lane: Lane, bytes: string, { split, withinMs }: How)
       { requests: one.requests.length, faults: one.faults.length, received: one.received },
     ]),
   );
-  const client = new RawClient(lane.port);
+  const client = new RawClient(lane.where);
   const complaints: string[] = [];
   try {
     await client.send(bytes.slice(0, split));
@@ -233,7 +233,7 @@ async function judgeResponse(lane: Lane, bytes: string, { split, withinMs }: How
       connection.socket.end();
     });
   };
-  const client = new RawClient(lane.port);
+  const client = new RawClient(lane.where);
   const complaints: string[] = [];
   try {
     await client.send(get('/case'));

@@ -8,12 +8,12 @@
  */
 import { field, finalOf, type Message, statusOf } from '../helpers/http-bytes.ts';
 import { until } from '../helpers/poll.ts';
-import { allPieces, get, type Pieces, RawClient } from '../helpers/raw-client.ts';
+import { allPieces, get, type Pieces, RawClient, type Where } from '../helpers/raw-client.ts';
 import { type RawConnection, type RawNode, sayWhat } from '../helpers/raw-node.ts';
 import { type Expanded, headBytes, type Looks, type RequestCase, type ResponseCase, toBytes } from './cases.ts';
 
 export interface Lane {
-  readonly port: number;
+  readonly where: Where;
   readonly node: RawNode;
 }
 
@@ -35,7 +35,7 @@ export async function judgeRequest(
   const statuses: readonly number[] = it.answers ?? [];
   const before = mark(lane.node);
   lane.node.respond = sayWhat;
-  const client = new RawClient(lane.port);
+  const client = new RawClient(lane.where);
   const complaints: string[] = [];
   try {
     await client.send(one.bytes, pieces);
@@ -63,7 +63,7 @@ export async function judgeResponse(lane: Lane, one: Expanded<ResponseCase>, pie
     used = connection;
     void sendAnswer(connection, one, pieces);
   };
-  const client = new RawClient(lane.port);
+  const client = new RawClient(lane.where);
   const complaints: string[] = [];
   try {
     await client.send(request);
@@ -240,7 +240,7 @@ let canaries = 0;
 /** A clean request on a new connection must get its own answer. */
 export async function canary(lane: Lane): Promise<string[]> {
   const target = `/canary-${++canaries}`;
-  const client = new RawClient(lane.port);
+  const client = new RawClient(lane.where);
   try {
     await client.send(get(target));
     const [answer] = await client.answers(1, { withinMs: 5000 });

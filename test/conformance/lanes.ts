@@ -1,4 +1,6 @@
 /** Lanes: listeners of one evenkeel process, each with a route to a pool of one raw recording node. */
+import { writeFile } from 'node:fs/promises';
+import { renewedCert, renewedKey } from '../app/certificate.ts';
 import { type Evenkeel, type Settings, startEvenkeel } from '../helpers/evenkeel.ts';
 import { startRawNode } from '../helpers/raw-node.ts';
 import type { Scope } from '../helpers/scope.ts';
@@ -29,17 +31,27 @@ export class Lanes {
   }
 }
 
-export async function openLanes(scope: Scope): Promise<Lanes> {
+/** `tls`: clients speak TLS to the listeners, with a certificate that nobody checks. */
+export async function openLanes(scope: Scope, options: { readonly tls?: boolean } = {}): Promise<Lanes> {
   const nodes = await Promise.all(Array.from({ length: laneCount }, () => startRawNode(scope)));
+  const tls = options.tls ? await certificate(scope) : null;
   const settings = (addresses: readonly string[]): Settings => ({
+    ...(tls === null ? {} : { listen: addresses.map((address) => ({ address, tls })) }),
     pools: Object.fromEntries(nodes.map((node, i) => [`lane-${i}`, lanePool(node.url)])),
     routes: addresses.map((address, i) => ({ listen: address, pool: `lane-${i}` })),
   });
   const evenkeel = await startEvenkeel(scope, settings, { listeners: laneCount - 1 });
-  return new Lanes(
-    evenkeel,
-    nodes.map((node, i) => ({ node, port: evenkeel.ports[i]! })),
-  );
+  const lanes = nodes.map((node, i) => {
+    const port = evenkeel.ports[i]!;
+    return { node, where: tls === null ? port : { tls: port } };
+  });
+  return new Lanes(evenkeel, lanes);
+}
+
+async function certificate(scope: Scope): Promise<{ cert: string; key: string }> {
+  const folder = await scope.folder();
+  await Promise.all([writeFile(`${folder}/cert.pem`, renewedCert), writeFile(`${folder}/key.pem`, renewedKey)]);
+  return { cert: `${folder}/cert.pem`, key: `${folder}/key.pem` };
 }
 
 /** What a case shows must come from the case: no probes, no ejection, no second try. */

@@ -29,5 +29,5 @@ export async function startRelay(scope: Scope, node: RawNode): Promise<Lane> {
       server.close();
     },
   });
-  return { port, node };
+  return { where: port, node };
 }

@@ -69,7 +69,7 @@ async function judgeRequest(lane: Lane, one: Case, pieces: Pieces): Promise<stri
   const before = new Map(
     lane.node.connections.map((c) => [c, { requests: c.requests.length, faults: c.faults.length }]),
   );
-  const client = new RawClient(lane.port);
+  const client = new RawClient(lane.where);
   const complaints: string[] = [];
   try {
     await client.send(withHost(one), pieces);
@@ -121,7 +121,7 @@ async function judgeResponse(lane: Lane, one: Case): Promise<string[]> {
     connection.write(one.data);
     connection.socket.end();
   };
-  const client = new RawClient(lane.port);
+  const client = new RawClient(lane.where);
   const complaints: string[] = [];
   try {
     await client.send(get('/case'));

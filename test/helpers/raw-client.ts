@@ -3,12 +3,23 @@
  * connection ended. It half-closes only when asked to, and keeps reading until it has what it waits for.
  */
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { finalOf, type Message, type Reading, readMessages } from './http-bytes.ts';
 import { pause } from './poll.ts';
 
 /** One write; a write per byte; a write per line. */
 export type Pieces = 'whole' | 'bytes' | 'lines';
 export const allPieces: readonly Pieces[] = ['whole', 'bytes', 'lines'];
+
+/** A port on 127.0.0.1, one that speaks TLS, or the path of a unix socket. */
+export type Where = number | string | { readonly tls: number };
+
+function dial(where: Where): Socket {
+  const options = { host: '127.0.0.1', allowHalfOpen: true, noDelay: true };
+  if (typeof where === 'string') return connect({ path: where, allowHalfOpen: true });
+  if (typeof where === 'number') return connect({ ...options, port: where });
+  return connectTls({ ...options, port: where.tls, rejectUnauthorized: false });
+}
 
 export class RawClient {
   readonly socket: Socket;
@@ -18,11 +29,10 @@ export class RawClient {
   readonly connected: Promise<void>;
   readonly #changed = new Set<() => void>();
 
-  constructor(where: number | string) {
-    const address = typeof where === 'number' ? { port: where, host: '127.0.0.1' } : { path: where };
-    this.socket = connect({ ...address, allowHalfOpen: true, noDelay: true });
+  constructor(where: Where) {
+    this.socket = dial(where);
     this.connected = new Promise((resolve, reject) => {
-      this.socket.once('connect', resolve);
+      this.socket.once(typeof where === 'object' ? 'secureConnect' : 'connect', () => resolve());
       this.socket.once('error', reject);
     });
     this.connected.catch(() => {});
@@ -119,11 +129,7 @@ function cut(bytes: string, pieces: Pieces): string[] {
 }
 
 /** One request on a connection of its own; its whole answer. */
-export async function ask(
-  where: number | string,
-  bytes: string,
-  method = bytes.slice(0, bytes.indexOf(' ')),
-): Promise<Message> {
+export async function ask(where: Where, bytes: string, method = bytes.slice(0, bytes.indexOf(' '))): Promise<Message> {
   const client = new RawClient(where);
   try {
     await client.send(bytes);
