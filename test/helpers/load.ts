@@ -12,7 +12,7 @@ export interface LoadOptions {
   /** The next request of a client, as bytes. Default: GET /. */
   readonly request?: () => string;
   /** A word for what is wrong with an answer, or null. Default: the status is not 200. */
-  readonly judge?: (answer: Message) => string | null;
+  readonly judge?: (answer: Message, request: string) => string | null;
   /** A new connection that is refused ends its client without a failure, instead of being one. */
   readonly refusedEnds?: boolean;
   /** Between an answer and the client's next request, ms. */
@@ -73,9 +73,10 @@ export class Load {
         // A connection that the peer has closed since is no failure: a client sees that before it sends.
         if (connection?.closing) connection = connection.drop();
         connection ??= new Connection(this.#options.port);
-        const result = await connection.exchange((this.#options.request ?? defaultRequest)());
+        const request = (this.#options.request ?? defaultRequest)();
+        const result = await connection.exchange(request);
         if (result === 'refused' && this.#options.refusedEnds) return;
-        if (!this.#count(result, connection.answered)) connection = connection.drop();
+        if (!this.#count(result, request, connection.answered)) connection = connection.drop();
         if (this.#options.thinkMs) await new Promise((resolve) => setTimeout(resolve, this.#options.thinkMs));
       }
     } finally {
@@ -84,8 +85,8 @@ export class Load {
     }
   }
 
-  #count(result: Message | string, reused: number): boolean {
-    const reason = typeof result === 'string' ? result : (this.#options.judge ?? defaultJudge)(result);
+  #count(result: Message | string, request: string, reused: number): boolean {
+    const reason = typeof result === 'string' ? result : (this.#options.judge ?? defaultJudge)(result, request);
     if (reason !== null) this.failures.push({ reason, atMs: Math.round(performance.now() - this.#began), reused });
     if (typeof result === 'string') return false;
     this.answered += 1;
