@@ -46,7 +46,7 @@ export class World {
   readonly port: number;
   drained = 0;
   readonly #scope: Scope;
-  readonly #nodes: readonly NodeRow[];
+  nodes: readonly NodeRow[];
   readonly #options: WorldOptions;
   #version = 0;
 
@@ -54,13 +54,13 @@ export class World {
     this.#scope = scope;
     this.port = port;
     this.#options = options;
-    this.#nodes = nodePorts.map((at, slot) => ({
+    this.nodes = nodePorts.map((at, slot) => ({
       ...nodeRow('app', `n-${slot}`, slot),
       address: { kind: 'tcp', host: '127.0.0.1', port: at },
       authority: `127.0.0.1:${at}`,
       backup: options.backups?.includes(slot) ?? false,
     }));
-    for (const { slot } of this.#nodes) setNode(this.board, slot);
+    for (const { slot } of this.nodes) setNode(this.board, slot);
     this.engine = new Engine({
       thread: 0,
       scoreboard: this.board,
@@ -74,13 +74,13 @@ export class World {
     this.swap();
   }
 
-  /** The same routes and nodes as a new version. */
-  swap(): void {
+  /** The same routes as a new version; other nodes or another pool if said so. */
+  swap(pool: Partial<PoolRow> = {}): void {
     this.#version++;
     const snapshot = snapshotOf(this.#version, {
       settings: { ...settings, ...this.#options.settings },
-      pools: [poolRow('app', this.#nodes.length, this.#options.pool)],
-      nodes: new Map([['app', this.#nodes]]),
+      pools: [poolRow('app', this.nodes.length, { ...this.#options.pool, ...pool })],
+      nodes: new Map([['app', this.nodes]]),
       routes: [routeRow('r', this.#options.route)],
       listeners: { test: 0 },
     });
@@ -100,6 +100,10 @@ export class World {
     return this.board.lines[threadLine(0) + threadCell[cell]]!;
   }
 
+  get oldestHeld(): number {
+    return this.#thread('oldestHeld');
+  }
+
   get connections(): number {
     return this.#thread('connections');
   }
@@ -113,7 +117,7 @@ export class World {
   }
 
   get inFlight(): number {
-    return this.#nodes.reduce((sum, { slot }) => sum + inFlight(this.board, slot), 0);
+    return this.nodes.reduce((sum, { slot }) => sum + inFlight(this.board, slot), 0);
   }
 
   get pending(): number {
