@@ -42,8 +42,16 @@ const headPattern = new RegExp(
 const hostPattern = /^(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?$/;
 const absolutePattern = /^https?:\/\/([^/?]*)(.*)$/i;
 
-/** Names that a client's Connection field can't make us drop: framing, Host, and what proxies set. */
-const unremovable = new Set(['host', 'content-length', 'transfer-encoding', 'x-request-id', 'forwarded', 'via']);
+/** Names that a client's Connection field can't make us drop: framing, Host, Expect, and what proxies set. */
+const unremovable = new Set([
+  'host',
+  'content-length',
+  'transfer-encoding',
+  'expect',
+  'x-request-id',
+  'forwarded',
+  'via',
+]);
 
 export class RequestHead {
   method = '';

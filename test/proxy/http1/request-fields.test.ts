@@ -223,6 +223,11 @@ describe('expect, upgrade, trailers', () => {
     }
   });
 
+  it('an expectation that we go by reaches the node, whatever Connection names: nobody else would send the 100', () => {
+    const head = post('Content-Length: 1', 'Connection: expect', 'Expect: 100-continue');
+    expect([head.expectContinue, head.fields]).toEqual([true, 'Host: ek.test\r\nExpect: 100-continue\r\n']);
+  });
+
   const upgrade = ['Connection: Upgrade', 'Upgrade: WebSocket'];
   it.each<readonly [string, RequestHead, boolean]>([
     ['websocket by GET in HTTP/1.1 (H8)', get(...upgrade), true],
