@@ -94,8 +94,9 @@ export class Attempt implements UpstreamUser {
       for (const piece of body.kept) flowing = upstream.socket.write(piece);
     }
     body.sent();
-    upstream.arm(this.#began + this.upstream.connectMs + node.limits.responseTimeout);
     exchange.client.readOn(flowing);
+    if (body.complete) upstream.arm(this.#began + upstream.connectMs + node.limits.responseTimeout);
+    else this.#awaitNode();
   }
 
   /** More of the request's body. */
@@ -106,11 +107,26 @@ export class Attempt implements UpstreamUser {
       flowing = this.upstream.socket.write(piece);
     }
     if (!flowing) this.exchange.client.readOn(false);
-    if (!this.#blocked) this.upstream.arm(this.#context.now() + this.node.limits.responseTimeout);
+    this.#awaitNode();
   }
 
   drained(): void {
     this.exchange.client.readOn(true);
+    this.#awaitNode();
+  }
+
+  /**
+   * The node's deadline for what it owes next: an answer to a whole request, more of an answer, 100 (Continue), or room
+   * for more of the body. None runs while the client is awaited, who has deadlines of its own: five slow clients could
+   * have a good node ejected otherwise.
+   */
+  #awaitNode(): void {
+    if (this.#blocked || this.#left || this.upstream.user !== this) return;
+    const { exchange, node } = this;
+    const { body, head, retries, client } = exchange;
+    const owes = body.complete || client.bodyHeldBack || (head.expectContinue && !retries!.continued);
+    const ms = exchange.answered ? node.limits.bodyTimeout : node.limits.responseTimeout;
+    this.upstream.arm(owes ? this.#context.now() + ms : Number.POSITIVE_INFINITY);
   }
 
   // ---- the answer ------------------------------------------------------------------------------------------------
@@ -118,11 +134,7 @@ export class Attempt implements UpstreamUser {
   received(bytes: Buffer, length: number): void {
     this.node.count('bytesIn', length);
     this.#relay.read(bytes, length);
-    if (this.exchange.answered && !this.#left && !this.#blocked) this.#armBody();
-  }
-
-  #armBody(): void {
-    this.upstream.arm(this.#context.now() + this.node.limits.bodyTimeout);
+    if (this.exchange.answered) this.#awaitNode();
   }
 
   /** A final head has come. False if the answer is given up for another attempt. */
@@ -141,9 +153,12 @@ export class Attempt implements UpstreamUser {
 
   interim(head: ResponseHead): void {
     const { exchange } = this;
-    if (head.status === 100) exchange.retries!.continued = true;
+    if (head.status === 100) {
+      exchange.retries!.continued = true;
+      this.#awaitNode();
+    }
     if (exchange.head.minor === 0 || (head.status === 100 && !exchange.head.expectContinue)) return;
-    exchange.client.socket.write(interimText(head), 'latin1');
+    if (!exchange.client.socket.write(interimText(head), 'latin1')) exchange.client.full();
   }
 
   /** The body goes on beyond the first read. */
@@ -163,7 +178,7 @@ export class Attempt implements UpstreamUser {
     if (!this.#blocked) return;
     this.#blocked = false;
     this.upstream.socket.resume();
-    this.#armBody();
+    this.#awaitNode();
   }
 
   get blocked(): boolean {
@@ -261,6 +276,8 @@ export class Attempt implements UpstreamUser {
       case 'reset':
       case 'truncated':
         return !(failure === 'reset' && this.reused) && this.node.breaksAnew(this.#context.now());
+      case 'exhausted':
+        return false;
       default:
         return this.#probing;
     }

@@ -60,7 +60,8 @@ export class Client extends Timed {
   #reading = false;
   #headBegan = 0;
   #served = 0;
-  #bodyHeldBack = false;
+  /** The request's body is not read: the node takes no more of it for now. */
+  bodyHeldBack = false;
   #paused = false;
   #readDeadline = never;
   #writeDeadline = never;
@@ -181,6 +182,7 @@ export class Client extends Timed {
       return null;
     }
     this.#state = 'busy';
+    this.#headBegan = 0;
     this.#readDeadline = never;
     this.#served++;
     const exchange = new Exchange(this, head);
@@ -210,8 +212,8 @@ export class Client extends Timed {
 
   /** Whether the request's body may be read on; the exchange says so. */
   readOn(flowing: boolean): void {
-    if (this.#bodyHeldBack !== flowing) return;
-    this.#bodyHeldBack = !flowing;
+    if (this.bodyHeldBack !== flowing) return;
+    this.bodyHeldBack = !flowing;
     this.#applyPause();
     // The client is not to blame for the time in which we don't read.
     if (this.#exchange !== null && !this.#exchange.body.complete) {
@@ -221,7 +223,7 @@ export class Client extends Timed {
   }
 
   #applyPause(): void {
-    const pause = this.#bodyHeldBack || (this.#pending !== null && this.#pending.length >= maxPending);
+    const pause = this.bodyHeldBack || (this.#pending !== null && this.#pending.length >= maxPending);
     if (pause === this.#paused) return;
     this.#paused = pause;
     if (pause) this.socket.pause();
@@ -230,7 +232,8 @@ export class Client extends Timed {
 
   /** A piece of the body has come. */
   bodyProgress(complete: boolean): void {
-    this.#readDeadline = complete ? never : this.context.now() + this.context.settings.timeouts.body;
+    const awaited = !complete && !this.bodyHeldBack;
+    this.#readDeadline = awaited ? this.context.now() + this.context.settings.timeouts.body : never;
   }
 
   // ---- answers ---------------------------------------------------------------------------------------------------
@@ -261,17 +264,20 @@ export class Client extends Timed {
     this.#pending = null;
     this.#readRequests(bytes);
     this.#applyPause();
+    // What is left is no whole request, and never will be.
+    const unread = this.#state === 'idle' || this.#state === 'head';
+    if (unread && this.finReceived && this.#pending === null) this.finish();
   }
 
   becomeTunnel(tunnel: Tunnel): void {
     this.#tunnel = tunnel;
     this.#state = 'tunnel';
     this.#readDeadline = never;
-    if (this.#pending === null) return;
     const bytes = this.#pending;
     this.#pending = null;
     this.#applyPause();
-    tunnel.fromClient(bytes);
+    if (bytes !== null) tunnel.fromClient(bytes);
+    if (this.finReceived) tunnel.clientEnded();
   }
 
   /** What was written did not all leave. */
@@ -297,13 +303,14 @@ export class Client extends Timed {
     this.#state = 'lingering';
     this.#tunnel = null;
     this.#pending = null;
-    this.#bodyHeldBack = false;
+    this.bodyHeldBack = false;
     this.#applyPause();
     this.#readDeadline = never;
+    // Until all is out, FIN included: over TLS that is a message of its own, which can be stuck when no answer is.
+    this.full();
     if (this.finReceived || this.context.lingering >= maxLingering) return this.socket.destroySoon();
     this.context.lingering++;
     this.#discarded = 0;
-    if (this.socket.writableLength > 0) this.full();
     this.socket.end(() => {
       this.context.lingering--;
       this.#writeDeadline = never;
@@ -322,7 +329,8 @@ export class Client extends Timed {
     switch (this.#state) {
       case 'idle':
       case 'head':
-        this.finish();
+        // Requests that wait for room for their answers are served first.
+        if (this.#pending === null) this.finish();
         break;
       case 'busy':
         this.#halfClosed();
@@ -404,7 +412,7 @@ export class Client extends Timed {
   #writeExpired(): void {
     const left = this.socket.writableLength;
     this.#writeDeadline = never;
-    if (left === 0) return;
+    if (left === 0 && this.#state !== 'lingering') return;
     if (left < this.#writeLeft) return this.full();
     this.#count('writeTimeouts');
     this.cut();
@@ -414,6 +422,8 @@ export class Client extends Timed {
     this.#readDeadline = never;
     switch (this.#state) {
       case 'idle':
+        // Not idle, but waiting for room for the next answer, which has the deadline of writing.
+        if (this.#pending !== null) return this.#readBy(this.context.settings.timeouts.keepAlive);
         if (this.#served > 0) this.#count('keepAliveTimeouts');
         return this.finish();
       case 'head':

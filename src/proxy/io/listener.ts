@@ -15,6 +15,8 @@ const backlog = 1024;
 /** Turns to wait for one in which nothing was accepted, before a listener is closed. */
 const maxQuietTurns = 200;
 const handshakeMs = 10_000;
+/** Time for one over the limit to read why. */
+const turnedAwayMs = 1000;
 
 export class Listener implements ClientListener {
   readonly slot: number;
@@ -94,7 +96,9 @@ export class Listener implements ClientListener {
       }),
       'latin1',
     );
-    socket.setTimeout(1000, () => socket.destroy());
+    // Not the socket's own time-out: one who goes on sending would never reach it.
+    const timer = setTimeout(() => socket.destroy(), turnedAwayMs);
+    socket.on('close', () => clearTimeout(timer));
     socket.resume();
   }
 
