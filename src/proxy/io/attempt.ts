@@ -104,7 +104,7 @@ export class Attempt implements UpstreamUser {
     let flowing = true;
     for (const piece of pieces) {
       this.node.count('bytesOut', piece.length);
-      flowing = this.upstream.socket.write(piece);
+      flowing = this.upstream.send(piece);
     }
     if (!flowing) this.exchange.client.readOn(false);
     this.#awaitNode();

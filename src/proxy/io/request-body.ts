@@ -10,6 +10,9 @@ import { chunked } from '../http1/request-head.ts';
 
 /** Read ahead of a connection to the node. */
 const maxAhead = 64 * 1024;
+/** A kept piece costs hundreds of bytes beside its own: so many small ones in a row are made one. */
+const smallBytes = 1024;
+const maxSmall = 256;
 
 export class RequestBody {
   complete: boolean;
@@ -25,6 +28,8 @@ export class RequestBody {
   readonly #passTrailers: boolean;
   #left: number;
   #retain: number;
+  /** Small pieces at the end of what is kept. */
+  #small = 0;
 
   /** `length`: bytes, or `chunked`. `retain`: bytes kept after sending; 0 if the request is never repeated. */
   constructor(length: number, retain: number, passTrailers: boolean) {
@@ -72,6 +77,11 @@ export class RequestBody {
     for (const view of views) {
       this.kept.push(view);
       this.keptBytes += view.length;
+      this.#small = view.length < smallBytes ? this.#small + 1 : 0;
+      if (this.#small === maxSmall) {
+        this.kept.push(Buffer.concat(this.kept.splice(-maxSmall)));
+        this.#small = 0;
+      }
     }
     if (sent && this.keptBytes > this.#retain) this.drop();
   }
@@ -86,5 +96,6 @@ export class RequestBody {
     this.#retain = 0;
     this.kept = [];
     this.keptBytes = 0;
+    this.#small = 0;
   }
 }

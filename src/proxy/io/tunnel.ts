@@ -90,7 +90,7 @@ export class Tunnel implements UpstreamUser {
   fromClient(bytes: Buffer): void {
     this.#attempt.node.count('bytesOut', bytes.length);
     this.#arm();
-    if (!this.#upstream.socket.write(bytes)) this.#client.readOn(false);
+    if (!this.#upstream.send(bytes)) this.#client.readOn(false);
   }
 
   clientDrained(): void {

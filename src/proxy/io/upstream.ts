@@ -36,6 +36,9 @@ export interface UpstreamUser {
 
 type OwnedSocket = Socket & { upstream?: Upstream };
 
+/** A write that waits costs hundreds of bytes beside its own. */
+const smallBytes = 1024;
+
 export class Upstream extends Timed {
   readonly node: UpstreamNode;
   readonly socket: OwnedSocket;
@@ -141,6 +144,14 @@ export class Upstream extends Timed {
       this.state = 'busy';
       this.arm(Number.POSITIVE_INFINITY);
     }
+  }
+
+  /** Passes bytes on. False: no more of them until the user's drained(). Of small ones, one waits, not 64 KiB of them. */
+  send(bytes: Buffer): boolean {
+    const { socket } = this;
+    if (bytes.length >= smallBytes || socket.writableLength === 0) return socket.write(bytes);
+    socket.write(bytes, () => guard(this, () => this.user?.drained()));
+    return false;
   }
 
   /** Read into an own buffer from the next read on, if one is free. */

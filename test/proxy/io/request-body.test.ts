@@ -103,6 +103,19 @@ describe('what is kept', () => {
     expect([body.whole, body.keptBytes, body.kept]).toEqual([false, 0, []]);
   });
 
+  it('costs little more than its bytes, however small the pieces', () => {
+    const body = new RequestBody(1e6, 0, false);
+    const text = Array.from({ length: 50_000 }, (_, i) => (i % 10).toString()).join('');
+    for (let i = 0; i < text.length; i++) {
+      body.keep([Buffer.from(text[i]!)], false);
+      if (i === 10_000) body.keep([piece], false);
+    }
+    const at = 10_001;
+    expect(Buffer.concat(body.kept).toString()).toBe(text.slice(0, at) + piece.toString() + text.slice(at));
+    expect(body.keptBytes).toBe(text.length + piece.length);
+    expect(body.kept.length).toBeLessThan(800);
+  });
+
   it('nothing sent and nothing kept is still whole', () => {
     const body = new RequestBody(0, 0, false);
     body.sent();
