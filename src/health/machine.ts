@@ -45,6 +45,8 @@ export interface ProbeResult {
   readonly durationMs: Millis;
   /** The connection was refused: nobody listens there. */
   readonly refused: boolean;
+  /** The node could not be asked, for want of something here (descriptors, ports): it says nothing of the node. */
+  readonly unasked?: boolean;
   readonly answer: HealthAnswer;
 }
 
@@ -63,6 +65,8 @@ export interface Consequences {
 }
 
 const never = Number.POSITIVE_INFINITY;
+/** The same trouble of our own is told again after this. */
+const unaskedToldEvery: Millis = 60_000;
 
 export class HealthMachine {
   readonly #random: Random;
@@ -74,6 +78,7 @@ export class HealthMachine {
   #rampAt: Millis = never;
   readonly #unprobed = new Set<NodeEntry>();
   #lines: HealthLine[] = [];
+  #unaskedToldAt = Number.NEGATIVE_INFINITY;
 
   constructor(random: Random) {
     this.#random = random;
@@ -241,10 +246,23 @@ export class HealthMachine {
       return;
     }
     const first = !entry.everProbed;
-    this.#take(entry, result, { policy, at });
+    if (result.unasked === true) this.#tellUnasked(result.detail, at.now);
+    else this.#take(entry, result, { policy, at });
     const end = { state: entry.check, startedAt: job.startedAt, now: at.now, refused: result.refused, first };
     if (asked.again) this.#probes.urgent(entry, at.now);
     else this.#probes.schedule(entry, nextProbeAt(end, policy, this.#random));
+  }
+
+  /** Nodes keep what was known of them: a process that is out of descriptors must not take all of them down. */
+  #tellUnasked(detail: string, now: Millis): void {
+    if (now - this.#unaskedToldAt < unaskedToldEvery) return;
+    this.#unaskedToldAt = now;
+    this.#lines.push({
+      level: 'error',
+      event: 'checks-impossible',
+      message: `health checks can not be made: ${detail}; verdicts stay as they are until they can`,
+      fields: {},
+    });
   }
 
   #take(entry: NodeEntry, result: ProbeResult, context: { policy: HealthPolicy; at: Instant }): void {

@@ -2,6 +2,7 @@
  * How an attempt at a node can fail, and what follows. One table maps a failure to the status that the client gets, who is
  * to blame, and what passive health is told.
  */
+import { isExhausted } from '../base/errno.ts';
 import type { End, NodeSignal } from './outcome.ts';
 
 export type Failure =
@@ -66,8 +67,6 @@ function rule(status: number, end: End, proxyError: string, signal: NodeSignal['
   return { status, blame: 'node', retry: 'if-unsent-or-safe', end, detail, proxyError, signal };
 }
 
-const exhaustedCodes: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
-
 /** What a system error during connect means. */
 export const connectFailure = (code: string | undefined): Failure =>
-  code !== undefined && exhaustedCodes.has(code) ? 'exhausted' : code === 'ETIMEDOUT' ? 'connect-timeout' : 'refused';
+  isExhausted(code) ? 'exhausted' : code === 'ETIMEDOUT' ? 'connect-timeout' : 'refused';

@@ -123,6 +123,9 @@ describe('file descriptors', () => {
     const answered = (): number => clients.filter((client) => client.received !== '').length;
     await until('some are answered', () => answered() > 10);
     expect((await tight.stats()).threads[0]!.utilization).toBeLessThan(0.9);
+    await until('checks that can not be made', () =>
+      tight.child.stderr.some((line) => line.includes('checks-impossible')),
+    );
 
     for (const client of clients) client.socket.resetAndDestroy();
     await until('service again', async () => statusOf(await ask(tight.port, get('/'))) === 200);
@@ -131,6 +134,8 @@ describe('file descriptors', () => {
     const stats = await tight.stats();
     expect(stats.threads.map((thread) => thread.restarts)).toEqual([0]);
     expect((await tight.pool()).active).toBe(0);
+    // Nothing was wrong with the node.
+    expect(tight.child.stderr.filter((line) => line.includes('node-health'))).toEqual([]);
   });
 });
 

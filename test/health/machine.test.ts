@@ -95,6 +95,33 @@ describe('active checks', () => {
     expect(world.machine.wakeAt(true)).toBeLessThanOrEqual(70_000);
   });
 
+  it('a node that could not be asked keeps its verdict, which is told once a minute', () => {
+    const world = new World(poolSpec(['a', 'b']));
+    world.advance(4000);
+    const probes = world.probes.length;
+    for (const node of ['a', 'b']) world.set(node, 'unasked');
+    world.advance(59_000);
+    expect(world.fit()).toEqual(['a', 'b']);
+    expect(world.probes.length - probes).toBeLessThan(65); // no faster than before
+    const told = 'health checks can not be made: connect EMFILE; verdicts stay as they are until they can';
+    expect(world.lines.filter((line) => line === told)).toHaveLength(1);
+    world.set('a', 'refuse');
+    world.advance(4000);
+    expect(world.fit()).toEqual(['b']);
+  });
+
+  it('a node that could not be asked at the start is unknown until it can', () => {
+    const world = new World(poolSpec(['a']));
+    world.set('a', 'unasked');
+    world.machine.wish('app', nodeId('a'), 'maint', world.at);
+    world.wish('a', 'ready');
+    world.advance(5000);
+    expect(world.view('a').verdict).toBe('unknown');
+    world.set('a', 'ok');
+    world.advance(3000);
+    expect(world.fit()).toEqual(['a']);
+  });
+
   it('tells downs and downtime', () => {
     const world = new World(poolSpec(['a']));
     world.advance(4000);

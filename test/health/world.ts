@@ -55,7 +55,7 @@ export function poolSpec(nodes: readonly (string | NodeSpec)[], more: Partial<Po
 }
 
 /** How a node answers: a plain success, no listener, a body, silence until the time-out. */
-export type Behaviour = 'ok' | 'refuse' | 'error' | 'hang' | { readonly json: unknown };
+export type Behaviour = 'ok' | 'refuse' | 'error' | 'hang' | 'unasked' | { readonly json: unknown };
 
 export class World {
   readonly machine: HealthMachine;
@@ -158,6 +158,7 @@ function answerOf(behaviour: Behaviour, job: ProbeJob): { ms: number; result: Om
   if (behaviour === 'refuse') {
     return { ms: 1, result: { ...failed, refused: true, detail: 'connect ECONNREFUSED' } };
   }
+  if (behaviour === 'unasked') return { ms: 1, result: { ...failed, unasked: true, detail: 'connect EMFILE' } };
   if (behaviour === 'error') return { ms: 3, result: { ...failed, detail: 'unexpected status 500 in 3 ms' } };
   if (behaviour === 'hang') return { ms: job.policy.timeout, result: { ...failed, detail: 'timed out after 1 s' } };
   const answer = readAnswer('application/json', JSON.stringify(behaviour.json));

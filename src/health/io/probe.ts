@@ -12,6 +12,7 @@
  */
 import net from 'node:net';
 import { Client, type Dispatcher } from 'undici';
+import { isExhausted } from '../../base/errno.ts';
 import type { Millis } from '../../base/ids.ts';
 import { type HealthAnswer, plainAnswer, readAnswer } from '../answer.ts';
 import type { ProbeResult } from '../machine.ts';
@@ -104,7 +105,7 @@ class Attempt {
   }
 
   fail(error: unknown): void {
-    this.end({ ok: false, detail: errorDetail(error), refused: isRefused(error) });
+    this.end({ ok: false, detail: errorDetail(error), refused: isRefused(error), unasked: isOurs(error) });
   }
 }
 
@@ -229,6 +230,11 @@ function errorDetail(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (codeOf(error) === 'UND_ERR_SOCKET') return 'the connection was closed before the answer was whole';
   return error.message || codeOf(error) || error.name;
+}
+
+/** A name with several addresses may have been tried at one of them before the descriptors ran out: then, too. */
+function isOurs(error: unknown): boolean {
+  return error instanceof AggregateError ? error.errors.some(isOurs) : isExhausted(codeOf(error));
 }
 
 function isRefused(error: unknown): boolean {
