@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { type Evenkeel, type Settings, startEvenkeel } from '../helpers/evenkeel.ts';
 import { field, type Message, statusOf } from '../helpers/http-bytes.ts';
 import { startAppNode } from '../helpers/nodes.ts';
+import { until } from '../helpers/poll.ts';
 import { freePort } from '../helpers/ports.ts';
 import { ask, get, RawClient } from '../helpers/raw-client.ts';
 import { type RawNode, type Respond, startRawNode } from '../helpers/raw-node.ts';
@@ -172,8 +173,7 @@ describe('kept connections', () => {
     expect((await ask(ek.port, get('/1'))).body).toBe('GET /1');
     const [idle] = node.connections;
     idle!.write('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison');
-    idle!.socket.once('close', () => {});
-    while (idle!.end === 'open') await new Promise((resolve) => setImmediate(resolve));
+    await until('end of that connection', () => idle!.end !== 'open');
     for (let i = 2; i < 6; i++) expect((await ask(ek.port, get(`/${i}`))).body).toBe(`GET /${i}`);
   });
 });
