@@ -3,6 +3,7 @@
  *
  *   SIGHUP, a changed file   reload (one at a time)        SIGTERM             drain, then 0
  *   SIGUSR2                  open log files again          SIGINT, or a second SIGTERM   end at once, 0
+ *   SIGUSR1                  nothing
  *
  * The control thread outlives its own bugs: an exception that nobody caught is logged, and the data threads serve on.
  * Ending the process would cut every client for a fault that none of them had a part in.
@@ -34,6 +35,9 @@ export function runToEnd(app: App): Promise<number> {
     const signals = {
       SIGHUP: () => void app.reload(),
       SIGUSR2: () => app.reopenLogs(),
+      // Left alone, it opens Node's inspector: a door for whoever may signal this process.
+      SIGUSR1: () =>
+        log.warn('SIGUSR1 does nothing here; SIGUSR2 opens the log files again', { event: 'signal-ignored' }),
       SIGTERM: () => (app.draining ? end('a second SIGTERM') : void finish(app.drain())),
       SIGINT: () => end('SIGINT'),
     };

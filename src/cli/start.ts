@@ -13,6 +13,8 @@ export type ConfigSource = { readonly file: string } | Extract<ComposeOptions, {
 
 /** Rejects with a CommandError if the config is bad or an address is taken; nothing is left running then. */
 export async function startApp(source: ConfigSource): Promise<App> {
+  // A reload asked for before there is anything to reload: without a handler it would end the process.
+  process.on('SIGHUP', () => {});
   const started = await compose('file' in source ? { file: source.file, env: process.env } : source);
   if (started.ok) return started.value;
   if (started.error.kind === 'start') throw new CommandError(started.error.lines.join('\n'), exitCode.failed);

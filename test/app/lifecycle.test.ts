@@ -81,6 +81,9 @@ describe('signals', () => {
     expect(child.output()).toContain('config reloaded: timeouts');
     child.kill('SIGUSR2');
     await seen('logs-reopened');
+    child.kill('SIGUSR1');
+    await seen('signal-ignored');
+    expect(child.output()).not.toContain('Debugger listening');
     await write({ wrong: 1 });
     await seen('reload-refused');
     expect(child.exited).toBeNull();
