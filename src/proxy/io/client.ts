@@ -274,7 +274,9 @@ export class Client extends Timed {
     this.#applyPause();
     // What is left is no whole request, and never will be.
     const unread = this.#state === 'idle' || this.#state === 'head';
-    if (unread && this.finReceived && this.#pending === null) this.finish();
+    if (!this.finReceived || this.#pending !== null) return;
+    if (unread) this.finish();
+    else if (this.#exchange?.body.complete === false) this.#halfClosed();
   }
 
   becomeTunnel(tunnel: Tunnel): void {
