@@ -79,7 +79,8 @@ export class Client extends Timed {
     this.listener = listener;
     this.context = context;
     context.clients.add(this);
-    context.addToThread(threadCell.connections, 1);
+    // Over TLS the listener counts, from the first byte of the handshake on.
+    if (!listener.tls) context.addToThread(threadCell.connections, 1);
     countListener(context.counters, listener.slot, 'accepted');
     socket.on('data', onData);
     socket.on('end', onEnd);
@@ -366,7 +367,7 @@ export class Client extends Timed {
     this.#state = 'closed';
     this.context.wheel.remove(this);
     this.context.clients.delete(this);
-    this.context.addToThread(threadCell.connections, -1);
+    if (!this.listener.tls) this.context.addToThread(threadCell.connections, -1);
     countListener(this.context.counters, this.listener.slot, 'closed');
     this.#tunnel?.clientGone();
     this.#exchange?.clientGone();

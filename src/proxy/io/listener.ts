@@ -6,6 +6,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { ListenerSpec } from '../../routing/snapshot.ts';
+import { threadCell } from '../../scoreboard/layout.ts';
 import { ownAnswer } from '../answers.ts';
 import { Client, type ClientListener } from './client.ts';
 import type { Context } from './context.ts';
@@ -14,7 +15,7 @@ import { countListener } from './settle.ts';
 const backlog = 1024;
 /** Turns to wait for one in which nothing was accepted, before a listener is closed. */
 const maxQuietTurns = 200;
-const handshakeMs = 10_000;
+const maxHandshakeMs = 10_000;
 /** Time for one over the limit to read why. */
 const turnedAwayMs = 1000;
 
@@ -56,29 +57,56 @@ export class Listener implements ClientListener {
     const common = { allowHalfOpen: true, noDelay: true, pauseOnConnect: false };
     const { tls } = this.#spec;
     if (tls === null) return createServer(common, (socket) => this.#accept(socket));
-    const server = createTlsServer({ ...common, cert: tls.cert, key: tls.key, handshakeTimeout: handshakeMs });
-    server.on('secureConnection', (socket: TLSSocket) => this.#accept(socket));
-    // A failed handshake is the client's affair; Node has closed its socket.
-    server.on('tlsClientError', () => {});
+    const handshakeTimeout = Math.min(maxHandshakeMs, this.#context.settings.timeouts.head);
+    const server = createTlsServer({ ...common, cert: tls.cert, key: tls.key, handshakeTimeout });
+    // Behind Node's own listener, which has begun the handshake.
+    server.on('connection', (raw: Socket) => this.#admit(raw));
+    server.on('secureConnection', (socket: TLSSocket) => this.#take(socket));
+    // Node leaves it open after a handshake that timed out, and would for ever.
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
     return server;
   }
 
   #accept(socket: Socket): void {
     this.#accepted++;
+    if (this.#isFull()) this.#turnAway(socket);
+    else this.#take(socket);
+  }
+
+  /** Counts a connection whose handshake begins: silent ones could be held beside the limit otherwise. No 503 is worth a handshake. */
+  #admit(raw: Socket): void {
+    this.#accepted++;
     const context = this.#context;
+    if (this.#isFull()) {
+      this.#countRefused();
+      raw.destroy();
+      return;
+    }
+    context.addToThread(threadCell.connections, 1);
+    raw.once('close', () => context.addToThread(threadCell.connections, -1));
+  }
+
+  #isFull(): boolean {
+    return this.#context.connections() >= this.#context.settings.limits.maxConnections;
+  }
+
+  #take(socket: Socket): void {
     try {
-      if (context.connections() >= context.settings.limits.maxConnections) this.#turnAway(socket);
-      else new Client(socket, this, context);
+      new Client(socket, this, this.#context);
     } catch (error) {
-      context.exception('accepting a connection', error);
+      this.#context.exception('accepting a connection', error);
       socket.destroy();
     }
   }
 
+  #countRefused(): void {
+    countListener(this.#context.counters, this.slot, 'refused');
+    this.#context.countRefusal('connections');
+  }
+
   #turnAway(socket: Socket): void {
     const context = this.#context;
-    countListener(context.counters, this.slot, 'refused');
-    context.countRefusal('connections');
+    this.#countRefused();
     socket.on('error', () => {});
     socket.end(
       ownAnswer({

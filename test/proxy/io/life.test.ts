@@ -289,13 +289,13 @@ describe('listeners', () => {
 });
 
 describe('a client over TLS', () => {
-  async function tls(): Promise<{
+  async function tls(options: WorldOptions = {}): Promise<{
     world: World;
     nodes: RawNode[];
     dial: (raw?: Socket) => Promise<TLSSocket>;
     port: number;
   }> {
-    const made = await setup(1);
+    const made = await setup(1, options);
     const scope = testScope();
     const port = await freePort();
     const address = { kind: 'tcp', host: '127.0.0.1', port } as const;
@@ -326,6 +326,29 @@ describe('a client over TLS', () => {
     socket.write(get('/1') + get('/2'));
     expect(await text(socket, 'GET /2')).toContain('GET /1');
     expect(nodes[0]!.requests().map((request) => field(request, 'x-forwarded-proto'))).toEqual(['https', 'https']);
+  });
+
+  it('counts from its first byte on: silent handshakes are not held beside maxConnections', async () => {
+    const { world, dial, port } = await tls({
+      settings: { limits: { ...settings.limits, maxConnections: 3 }, timeouts: { ...settings.timeouts, head: 1000 } },
+    });
+    const served = await dial();
+    const silent = Array.from({ length: 8 }, () => connect(port, '127.0.0.1').on('error', () => {}));
+    await until('all but two let go', () => silent.filter((socket) => socket.closed).length === 6);
+    expect(world.connections).toBe(3);
+    expect(statusOf(await ask(world.port, get('/')))).toBe(503);
+    served.write(get('/1'));
+    await text(served, 'GET /1');
+    await until('the two let go in time', () => silent.every((socket) => socket.closed));
+    connect(port, '127.0.0.1').end();
+    served.destroy();
+    await world.quiet();
+    (await dial()).write('not HTTP\r\n\r\n');
+    const garbage = connect(port, '127.0.0.1').on('error', () => {});
+    garbage.write(get('/'));
+    await until('garbage closed', () => garbage.closed);
+    await world.quiet(1);
+    expect(world.exceptions).toBe(0);
   });
 
   it('a broken answer breaks its connection, and a reset gives all back', async () => {
