@@ -86,8 +86,9 @@ async function demo(ports: Ports): Promise<void> {
   try {
     const started = await nodes.start();
     const app = await startApp({ file: config.file });
+    const ended = runToEnd(app); // first, so that a signal sent by who reads the following finds its handler
     process.stdout.write(whatToTry(started, ports, config.file));
-    process.exitCode = await runToEnd(app);
+    process.exitCode = await ended;
   } catch (error) {
     throw withRemedy(error);
   } finally {
