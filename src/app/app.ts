@@ -55,6 +55,7 @@ export class App {
   readonly #door: AdminDoor;
   readonly #reloads = new OneAtATime(() => this.#reload());
   readonly #ended = new AbortController();
+  #onReload: () => void = () => {};
   #draining: Promise<void> | null = null;
   #history: Omit<ObservedConfig, 'version' | 'file'> = {
     loadedAt: Date.now(),
@@ -83,6 +84,16 @@ export class App {
   get source(): { readonly file: string; readonly text: string } | null {
     const { text } = this.#control.loaded;
     return this.#file === null || text === undefined ? null : { file: this.#file, text };
+  }
+
+  /** Absolute names of the files that the config names: certificates, keys. */
+  get files(): readonly string[] {
+    return this.#control.loaded.files;
+  }
+
+  /** Called after each reload that was taken. */
+  set onReload(tell: () => void) {
+    this.#onReload = tell;
   }
 
   /** The config in force. */
@@ -205,6 +216,7 @@ export class App {
     const more = changes.length > changesTold ? `; and ${changes.length - changesTold} more` : '';
     const what = changed ? `${changes.slice(0, changesTold).join('; ')}${more}` : 'nothing had changed';
     this.#log.info(`config reloaded: ${what}`, { event: 'reloaded', version });
+    this.#onReload();
     return { ok: true, version, changed, warnings };
   }
 

@@ -74,6 +74,6 @@ function loader(options: ComposeOptions): Load {
   return async () => {
     const tls = await readTls(config, new Date());
     if (!tls.ok) return tls;
-    return ok({ ...config, tls: tls.value.tls, warnings: [...config.warnings, ...tls.value.warnings] });
+    return ok({ ...config, ...tls.value, warnings: [...config.warnings, ...tls.value.warnings] });
   };
 }

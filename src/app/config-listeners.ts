@@ -4,7 +4,7 @@
  */
 import { sameData } from '../base/equal.ts';
 import { err, ok, type Result } from '../base/result.ts';
-import type { TlsFiles } from '../config/io/files.ts';
+import type { TlsRead } from '../config/io/files.ts';
 import type { ListenAddress, ListenConfig } from '../config/model.ts';
 import type { ListenerSpec } from '../routing/snapshot.ts';
 import type { Log } from './log.ts';
@@ -14,8 +14,8 @@ import type { ThreadPool } from './threads.ts';
 /** What the config wants. */
 export interface WantedListeners {
   readonly listen: readonly ListenConfig[];
-  /** PEM text by listener name. */
-  readonly tls: ReadonlyMap<string, TlsFiles>;
+  /** By listener name. */
+  readonly tls: TlsRead['tls'];
 }
 
 export interface OpenListener {

@@ -12,7 +12,7 @@ import { sameData } from '../base/equal.ts';
 import type { Millis, NodeId } from '../base/ids.ts';
 import type { Random } from '../base/random.ts';
 import { err, ok, type Result } from '../base/result.ts';
-import type { TlsFiles } from '../config/io/files.ts';
+import type { TlsRead } from '../config/io/files.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config, ListenAddress } from '../config/model.ts';
 import { type HealthChange, HealthMonitor } from '../health/io/monitor.ts';
@@ -22,6 +22,7 @@ import type { Tables } from '../routing/compile.ts';
 import { Publisher } from '../routing/publisher.ts';
 import { maxThreads } from '../scoreboard/layout.ts';
 import { Scoreboard } from '../scoreboard/scoreboard.ts';
+import { ExpiryWatch, TicketKeys } from './certificates.ts';
 import { describeChanges } from './changes.ts';
 import { ConfigListeners, type WantedListeners } from './config-listeners.ts';
 import { HealthBoard } from './health-board.ts';
@@ -30,10 +31,12 @@ import { unresolvedNames } from './names.ts';
 import { Slots } from './slots.ts';
 import { ThreadPool } from './threads.ts';
 
-/** A config with what stands in the files that it names. */
+/** A config with what stands in the files that it names, and their names. */
 export interface Loaded extends LoadedConfig {
-  /** PEM text by listener name. */
-  readonly tls: ReadonlyMap<string, TlsFiles>;
+  /** By listener name. */
+  readonly tls: TlsRead['tls'];
+  /** Absolute names. */
+  readonly files: TlsRead['files'];
   /** Of the file that it came from. */
   readonly text?: string;
 }
@@ -74,6 +77,8 @@ export class Control {
   readonly #board: HealthBoard;
   readonly #publisher = new Publisher();
   readonly #listeners: ConfigListeners;
+  readonly #ticketKeys = new TicketKeys(performance.now());
+  readonly #expiry = new ExpiryWatch(Date.now());
   #places: ReadonlyMap<string, Place> = new Map();
   #loaded: Loaded;
   #version = 0;
@@ -101,6 +106,7 @@ export class Control {
       workers,
       sharedPorts: options.reusePort,
       access: accessOf(config),
+      ticketKeys: this.#ticketKeys.current,
       log: options.log,
       full: () => this.#publisher.full(this.#version),
       onSignals: (signals) => this.#signalled(signals),
@@ -248,6 +254,10 @@ export class Control {
   #keepHouse(): void {
     this.#board.freeProbation(performance.now());
     this.#sweep();
+    const keys = this.#ticketKeys.rotate(performance.now());
+    if (keys !== null) this.threads.useTicketKeys(keys);
+    for (const line of this.#expiry.look(this.#loaded.tls, Date.now()))
+      this.#log.warn(line, { event: 'certificate-expires' });
   }
 
   #sweep(): void {

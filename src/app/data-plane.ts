@@ -38,6 +38,8 @@ class DataPlane {
   readonly #outbox: Outbox;
   readonly #engine: EngineContract;
   readonly #receiver = new SnapshotReceiver();
+  /** The last opening of each listener, by slot. */
+  readonly #opening = new Map<number, Promise<void>>();
   readonly #pieces: SnapshotPiece[] = [];
   #compiling: Generator<void, Snapshot> | null = null;
   #pumping = false;
@@ -60,6 +62,7 @@ class DataPlane {
       thread: start.thread,
       scoreboard: this.#scoreboard,
       random: seededRandom(start.seed),
+      ticketKeys: start.ticketKeys,
       onSignal: (signal) => this.#outbox.signal(signal),
       onEvent: (event) => this.#outbox.event(event),
       onOutcome: (outcome) => this.#access.write(outcome),
@@ -80,7 +83,13 @@ class DataPlane {
         if (!this.#pumping) this.#pump();
         return;
       case 'listen':
-        for (const spec of message.listeners) void this.#listen(spec);
+        for (const spec of message.listeners) this.#opening.set(spec.slot, this.#listen(spec));
+        return;
+      case 'renew':
+        void this.#renew(message.slot, message.tls);
+        return;
+      case 'ticket-keys':
+        this.#engine.useTicketKeys(message.keys);
         return;
       case 'unlisten':
         for (const slot of message.slots) void this.#unlisten(slot);
@@ -138,6 +147,17 @@ class DataPlane {
     } catch (error) {
       const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException;
       this.#post({ kind: 'listen-failed', slot: spec.slot, code, message });
+    }
+  }
+
+  /** After the opening that may be under way. */
+  async #renew(slot: number, tls: ListenerSpec['tls']): Promise<void> {
+    await this.#opening.get(slot);
+    try {
+      this.#engine.renew(slot, tls);
+      this.#post({ kind: 'renewed', slot });
+    } catch (error) {
+      this.#post({ kind: 'listen-failed', slot, code: 'UNKNOWN', message: (error as Error).message });
     }
   }
 

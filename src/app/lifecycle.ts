@@ -8,7 +8,9 @@
  * The control thread outlives its own bugs: an exception that nobody caught is logged, and the data threads serve on.
  * Ending the process would cut every client for a fault that none of them had a part in.
  */
-import { watchConfig } from '../config/io/watch.ts';
+
+import type { Millis } from '../base/ids.ts';
+import { watchConfig, watchFiles } from '../config/io/watch.ts';
 import type { App } from './app.ts';
 import type { Log } from './log.ts';
 import { addressText } from './ports.ts';
@@ -53,12 +55,22 @@ function tellReady(app: App): void {
   app.log.info(`ready: listening on ${listeners.join(', ')}`, fields);
 }
 
+/** A certificate and its key are two files, written one after the other: time for both. */
+const certificateDebounce: Millis = 500;
+
+/** The config file, and the certificates that it names. */
 function watch(app: App): () => void {
   const { source, log } = app;
-  if (source === null) return () => {};
   const onWarning = { warn: (message: string): void => log.warn(message) };
-  const watcher = watchConfig(source.file, () => void app.reload(), { current: source.text, log: onWarning });
-  return () => watcher.close();
+  const reload = (): void => void app.reload();
+  const files = watchFiles(reload, { debounceMs: certificateDebounce, log: onWarning });
+  files.watch(app.files);
+  app.onReload = () => files.watch(app.files);
+  const config = source === null ? null : watchConfig(source.file, reload, { current: source.text, log: onWarning });
+  return () => {
+    files.close();
+    config?.close();
+  };
 }
 
 function survive(log: Log): () => void {

@@ -31,6 +31,10 @@ export class ListenerTable {
     }
   }
 
+  get(slot: number): ListenerSpec | undefined {
+    return this.#specs.get(slot);
+  }
+
   has(slot: number): boolean {
     return this.#specs.has(slot);
   }

@@ -68,9 +68,10 @@ export class Listening {
     return err(failure ?? { ...unanswered, slot: slots.find((slot) => !this.isOpen(slot)) ?? -1 });
   }
 
-  /** Gives an open listener another certificate. Connections that are open keep the old one. */
+  /** Gives an open listener other certificates, or makes it plain or encrypted. Open connections stay as they are. */
   async renew(spec: ListenerSpec): Promise<Result<null, ListenFailure>> {
     const { slot, address, reusePort } = spec;
+    if (spec.tls !== null && this.#table.get(slot)?.tls) return this.#renewInPlace(spec);
     if (address.kind === 'tcp' && !reusePort) {
       await this.close([slot]); // the port has room for one
       return this.open([spec], { keepTrying: true });
@@ -78,8 +79,21 @@ export class Listening {
     this.#expect(spec);
     const threads = this.#options.living().filter((thread) => thread.open.has(slot) && thread.phase === 'running');
     for (const thread of threads) thread.post({ kind: 'listen', listeners: [this.#table.specFor(spec, thread.row)] });
-    const answered = (thread: DataThread): boolean => !thread.asked.has(slot);
-    const all = await this.#forEach(threads, answered);
+    return this.#answers(slot, threads);
+  }
+
+  /** No socket is touched. */
+  async #renewInPlace(spec: ListenerSpec): Promise<Result<null, ListenFailure>> {
+    const { slot, tls } = spec;
+    this.#expect(spec);
+    const has = (thread: DataThread): boolean => thread.open.has(slot) || thread.asked.has(slot);
+    const threads = this.#options.living().filter(has);
+    for (const thread of threads) thread.post({ kind: 'renew', slot, tls });
+    return this.#answers(slot, threads);
+  }
+
+  async #answers(slot: number, threads: readonly DataThread[]): Promise<Result<null, ListenFailure>> {
+    const all = await this.#forEach(threads, (thread) => !thread.asked.has(slot));
     this.#awaited.delete(slot);
     const failure = this.#failure([slot]) ?? (all ? undefined : { ...unanswered, slot });
     return failure === undefined ? ok(null) : err(failure);

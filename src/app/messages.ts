@@ -8,12 +8,17 @@ export interface ThreadStart {
   readonly thread: number;
   readonly buffers: ScoreboardBuffers;
   readonly seed: number;
+  /** 48 bytes that seal TLS session tickets in all threads. */
+  readonly ticketKeys: Uint8Array;
   readonly access: { readonly format: 'json' | 'combined' | 'off'; readonly file: string | null };
 }
 
 export type ToThread =
   | { readonly kind: 'snapshot'; readonly pieces: readonly SnapshotPiece[] }
   | { readonly kind: 'listen'; readonly listeners: readonly ListenerSpec[] }
+  /** Other certificates for a TLS listener that is open. */
+  | { readonly kind: 'renew'; readonly slot: number; readonly tls: ListenerSpec['tls'] }
+  | { readonly kind: 'ticket-keys'; readonly keys: Uint8Array }
   | { readonly kind: 'unlisten'; readonly slots: readonly number[] }
   /** Stop accepting, close what is idle, answer the rest with Connection: close. */
   | { readonly kind: 'drain' }
@@ -27,6 +32,8 @@ export type FromThread =
   /** A snapshot of this version is in force. */
   | { readonly kind: 'swapped'; readonly version: number }
   | { readonly kind: 'listening'; readonly slots: readonly number[] }
+  | { readonly kind: 'renewed'; readonly slot: number }
+  /** Of opening or renewing. */
   | { readonly kind: 'listen-failed'; readonly slot: number; readonly code: string; readonly message: string }
   | { readonly kind: 'unlistened'; readonly slots: readonly number[] }
   | { readonly kind: 'signals'; readonly signals: readonly NodeSignal[] }

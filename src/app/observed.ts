@@ -1,6 +1,7 @@
 /** The process as those who watch it see it (observe/source.ts): names, slots and states of this instant, no numbers. */
 import type { NodeHealthView } from '../health/contract.ts';
 import type { ObservedConfig, ObservedListener, ObservedNode, ObservedPool, ObservedState } from '../observe/source.ts';
+import { certificatesOf } from './certificates.ts';
 import type { Control } from './control.ts';
 
 export interface ProcessFacts {
@@ -17,7 +18,7 @@ export function observe(control: Control, facts: ProcessFacts): ObservedState {
     uptime: process.uptime() * 1000,
     config: { ...facts.config, version: control.version },
     threads: control.threads.states(),
-    listeners: config.listen.map(({ name, tls }) => listener(control, name, tls !== null)),
+    listeners: config.listen.map(({ name }) => listener(control, name)),
     pools: pools(control),
     routes: config.routes.map(({ name, action }) => ({
       name,
@@ -27,8 +28,15 @@ export function observe(control: Control, facts: ProcessFacts): ObservedState {
   };
 }
 
-function listener(control: Control, name: string, tls: boolean): ObservedListener {
-  return { name, slot: control.slots.listener(name), tls, open: control.isOpen(name) };
+function listener(control: Control, name: string): ObservedListener {
+  const tls = control.loaded.tls.get(name);
+  return {
+    name,
+    slot: control.slots.listener(name),
+    tls: tls !== undefined,
+    certificates: tls === undefined ? [] : certificatesOf(tls),
+    open: control.isOpen(name),
+  };
 }
 
 function pools(control: Control): ObservedPool[] {

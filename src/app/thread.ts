@@ -39,7 +39,7 @@ export class DataThread {
   drained = false;
   /** Slots of the listeners that are open. */
   readonly open = new Set<number>();
-  /** Listeners asked for and not yet answered. */
+  /** Listeners to open or renew, not yet answered. */
   readonly asked = new Set<number>();
   readonly #worker: Worker;
   readonly #outgoing: (readonly SnapshotPiece[])[] = [];
@@ -68,6 +68,7 @@ export class DataThread {
 
   post(message: Exclude<ToThread, { kind: 'snapshot' }>): void {
     if (message.kind === 'listen') for (const { slot } of message.listeners) this.asked.add(slot);
+    if (message.kind === 'renew') this.asked.add(message.slot);
     if (message.kind === 'drain') this.phase = 'draining';
     this.#worker.postMessage(message);
   }
@@ -108,6 +109,7 @@ export class DataThread {
           this.open.add(slot);
         }
         return;
+      case 'renewed':
       case 'listen-failed':
         this.asked.delete(message.slot);
         return;

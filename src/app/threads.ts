@@ -33,6 +33,8 @@ export interface ThreadPoolOptions {
   /** Whether several threads may listen on one port; else `workers` is 1. */
   readonly sharedPorts: boolean;
   readonly access: ThreadStart['access'];
+  /** Of TLS sessions, for all threads. */
+  readonly ticketKeys: Uint8Array;
   readonly log: Log;
   /** The messages that bring a new thread to what was published last. */
   readonly full: () => readonly (readonly SnapshotPiece[])[];
@@ -75,6 +77,7 @@ export class ThreadPool {
   readonly #rowsInUse = new Set<number>();
   readonly #conditions = new Conditions();
   #access: ThreadStart['access'];
+  #ticketKeys: Uint8Array;
   #watch: NodeJS.Timeout | null = null;
   #ending = false;
   #seeds = (Math.random() * 0x7fffffff) | 0;
@@ -84,6 +87,7 @@ export class ThreadPool {
     this.#scoreboard = options.scoreboard;
     this.#log = options.log;
     this.#access = options.access;
+    this.#ticketKeys = options.ticketKeys;
     this.#entry = options.entry ?? ownEntry();
     this.#listening = new Listening({
       log: options.log,
@@ -115,7 +119,7 @@ export class ThreadPool {
     return this.#listening.open(specs, options);
   }
 
-  /** Gives an open listener another certificate. */
+  /** Gives an open listener other certificates, or makes it plain or encrypted. */
   renew(spec: ListenerSpec): Promise<Result<null, ListenFailure>> {
     return this.#listening.renew(spec);
   }
@@ -153,6 +157,11 @@ export class ThreadPool {
   setAccess(access: ThreadStart['access']): void {
     this.#access = access;
     for (const thread of this.#living()) thread.post({ kind: 'access', ...access });
+  }
+
+  useTicketKeys(keys: Uint8Array): void {
+    this.#ticketKeys = keys;
+    for (const thread of this.#living()) thread.post({ kind: 'ticket-keys', keys });
   }
 
   reopenLogs(): void {
@@ -248,7 +257,7 @@ export class ThreadPool {
 
   #launch(row: number): DataThread {
     const thread = new DataThread({
-      start: { thread: row, buffers: this.#scoreboard.buffers, seed: this.#seeds++, access: this.#access },
+      start: this.#startOf(row),
       entry: this.#entry,
       now: () => performance.now(),
       onMessage: (from, message) => this.#take(from, message),
@@ -256,6 +265,11 @@ export class ThreadPool {
     });
     thread.publish(this.#options.full());
     return thread;
+  }
+
+  #startOf(row: number): ThreadStart {
+    const { buffers } = this.#scoreboard;
+    return { thread: row, buffers, seed: this.#seeds++, access: this.#access, ticketKeys: this.#ticketKeys };
   }
 
   /**

@@ -11,6 +11,7 @@ import type {
   PoolConfig,
   RouteAction,
   RouteConfig,
+  TlsConfig,
 } from './model.ts';
 
 type Complete = { readonly [K in keyof Draft]: NonNullable<Draft[K]> };
@@ -41,7 +42,17 @@ export function buildConfig(draft: Draft): Config | null {
 }
 
 function buildListen({ address, tls }: NonNullable<Draft['listen']>[number]): ListenConfig {
-  return { name: address.name, address: address.address, tls: tls ?? null };
+  return { name: address.name, address: address.address, tls: tls === undefined ? null : buildTls(tls) };
+}
+
+type TlsDraft = NonNullable<NonNullable<Draft['listen']>[number]['tls']>;
+
+function buildTls({ cert, key, certificates, minVersion, clientCert }: TlsDraft): TlsConfig {
+  return {
+    certificates: certificates ?? [{ cert: cert ?? '', key: key ?? '' }],
+    minVersion,
+    clientCert: clientCert ?? null,
+  };
 }
 
 export function buildNode({ place, id, weight, backup, wish }: NodeDraft): NodeConfig {

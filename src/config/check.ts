@@ -6,7 +6,7 @@ import { isLoopback } from './addresses.ts';
 import { checkRoutes } from './check-routes.ts';
 import type { Draft, PoolDraft, PoolRest } from './draft.ts';
 import { itemPath, keyPlaceOf, type Ledger, placeOf } from './ledger.ts';
-import { at, markAt } from './tree.ts';
+import { at, markAt, type Path } from './tree.ts';
 
 /** No more than the scoreboard has room for, whose size is fixed when the process starts. */
 export const capacity = { nodes: 16_384, pools: 1024, routes: 16_384, listeners: 64 } as const;
@@ -25,8 +25,9 @@ export function checkDraft(draft: Draft, ledger: Ledger): void {
 
 function checkListeners({ listen, admin }: Draft, ledger: Ledger): void {
   const seen = new Map<string, number>();
-  for (const [index, { address }] of (listen ?? []).entries()) {
+  for (const [index, { address, tls }] of (listen ?? []).entries()) {
     const path = itemPath(ledger.tree, 'listen', index);
+    if (tls !== undefined) checkTls(tls, [...path, 'tls'], ledger);
     const place = placeOf(ledger, path);
     const anyPort = address.address.kind === 'tcp' && address.address.port === 0;
     if (seen.has(address.name)) {
@@ -48,6 +49,24 @@ function checkListeners({ listen, admin }: Draft, ledger: Ledger): void {
       placeOf(ledger, ['listen']),
       `there are ${seen.size} listeners; at most ${capacity.listeners} are possible`,
     );
+  }
+}
+
+function checkTls(tls: NonNullable<NonNullable<Draft['listen']>[number]['tls']>, path: Path, ledger: Ledger): void {
+  for (const which of ['cert', 'key'] as const) {
+    const given = tls[which] !== undefined;
+    if (given && tls.certificates !== undefined)
+      ledger.problems.error(
+        keyPlaceOf(ledger, [...path, which]),
+        `${which} and certificates exclude each other`,
+        'make it one more item of certificates',
+      );
+    else if (!given && tls.certificates === undefined)
+      ledger.problems.error(
+        placeOf(ledger, [...path, which]),
+        `${which} is missing`,
+        'name the PEM files of the certificate: { cert: site.pem, key: site.key }',
+      );
   }
 }
 

@@ -32,8 +32,38 @@ export interface ListenConfig {
   /** `host:port` as written, normalised (`:8080` is `0.0.0.0:8080`); the listener's name in metrics and routes. */
   readonly name: string;
   readonly address: ListenAddress;
-  /** PEM files, read and checked when the config is loaded. */
-  readonly tls: { readonly cert: string; readonly key: string } | null;
+  readonly tls: TlsConfig | null;
+}
+
+/** Names of PEM files; they are read and checked when the config is loaded (io/files.ts). */
+export interface TlsConfig {
+  /** At least one. The first is for clients that ask for no name, or for one that none has. */
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[];
+  readonly minVersion: TlsVersion;
+  readonly clientCert: { readonly ca: string; readonly mode: ClientCertMode } | null;
+}
+
+export type TlsVersion = '1.2' | '1.3';
+/** `require`: no connection without a certificate that verifies; `request`: it is asked for, and known if it verifies. */
+export type ClientCertMode = 'request' | 'require';
+
+/** What stood in the files of a TlsConfig. */
+export interface TlsMaterial {
+  readonly certificates: readonly Certificate[];
+  readonly minVersion: TlsVersion;
+  /** `ca`: PEM text. */
+  readonly clientCert: { readonly ca: string; readonly mode: ClientCertMode } | null;
+}
+
+export interface Certificate {
+  /** PEM text, with the chain. */
+  readonly cert: string;
+  /** PEM text. */
+  readonly key: string;
+  /** Lower case; `*.example.com` among them. Empty if it holds none. */
+  readonly names: readonly string[];
+  /** Wall time, ms. */
+  readonly expiresAt: Millis;
 }
 
 export type Algorithm =

@@ -12,8 +12,9 @@
  */
 import { formatDuration, formatShare, formatSize } from '../base/units.ts';
 import { typed } from './expand.ts';
+import { itemPath } from './ledger.ts';
 import type { LoadedConfig } from './load.ts';
-import type { FieldEdits, HashKey, HealthConfig, ListenAddress, PoolConfig, RouteConfig } from './model.ts';
+import type { FieldEdits, HashKey, HealthConfig, ListenAddress, PoolConfig, RouteConfig, TlsConfig } from './model.ts';
 import { at, type Path, type Tree } from './tree.ts';
 
 interface Leaf {
@@ -42,7 +43,14 @@ function whole({ config, tree }: LoadedConfig): Out {
   return map([
     [
       'listen',
-      list(config.listen.map((one) => map([['address', short(one.name)], one.tls && ['tls', texts(one.tls)]]))),
+      list(
+        config.listen.map(({ name, tls }, index) =>
+          map([
+            ['address', short(name)],
+            tls && ['tls', tlsOut(tls, at(tree, [...itemPath(tree, 'listen', index), 'tls']))],
+          ]),
+        ),
+      ),
     ],
     ['workers', leaf(String(config.workers))],
     ['pools', map(config.pools.map((pool) => [pool.name, poolOut(pool)]))],
@@ -92,6 +100,18 @@ function whole({ config, tree }: LoadedConfig): Out {
         ['deadline', duration(shutdown.deadline)],
       ]),
     ],
+  ]);
+}
+
+function tlsOut({ certificates, minVersion, clientCert }: TlsConfig, written: Tree | null): Out {
+  const listed = written !== null && at(written, ['certificates']) !== null;
+  const [first] = certificates;
+  return map([
+    ...(listed || first === undefined
+      ? [['certificates', list(certificates.map(texts))] as const]
+      : Object.entries(first).map(([key, name]) => [key, text(name)] as const)),
+    ['minVersion', leaf(minVersion)],
+    clientCert && ['clientCert', texts(clientCert)],
   ]);
 }
 

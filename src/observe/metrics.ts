@@ -195,6 +195,16 @@ const listenerFamilies: readonly Family[] = [
   counter('listener_client_aborts_total', 'Requests whose client went away first.', listenerCount('clientAborts')),
   counter('listener_bad_requests_total', 'Requests that broke the rules of HTTP.', listenerCount('badRequests')),
   counter('listener_tunnels_total', 'Upgrades that became a tunnel.', listenerCount('tunnels')),
+  counter(
+    'listener_handshake_errors_total',
+    'TLS handshakes that failed, timed out or were too many.',
+    listenerCount('handshakeErrors'),
+  ),
+  gauge('certificate_expiry_timestamp_seconds', 'When the certificate runs out.', ({ state }) =>
+    state.listeners.flatMap(({ name: listener, certificates }) =>
+      certificates.map(({ name, expiresAt }) => one({ listener, name }, expiresAt / 1000)),
+    ),
+  ),
 ];
 
 const routeCount = (name: RouteCounter): number => routeCounters.indexOf(name);

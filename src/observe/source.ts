@@ -58,6 +58,8 @@ export interface ObservedListener {
   readonly name: string;
   readonly slot: number;
   readonly tls: boolean;
+  /** Names are unique in a listener. `expiresAt`: wall time, ms. */
+  readonly certificates: readonly { readonly name: string; readonly expiresAt: Millis }[];
   /** Every data thread that runs listens on it. */
   readonly open: boolean;
 }

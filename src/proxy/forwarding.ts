@@ -17,6 +17,8 @@ export interface Peer {
   readonly scheme: 'http' | 'https';
   /** Local port; empty for a unix socket. */
   readonly port: string;
+  /** The line of its verified certificate (RFC 9440); empty without one. */
+  readonly clientCert: string;
   /** Whether an address is in trustedProxies. */
   readonly isTrusted: (address: string) => boolean;
 }
@@ -56,6 +58,8 @@ function forwardedFields(head: RequestHead, peer: Peer, options: ForwardOptions)
   } else {
     text = `X-Forwarded-For: ${peer.address}\r\nX-Real-IP: ${peer.address}\r\nX-Forwarded-Proto: ${peer.scheme}\r\nX-Forwarded-Host: ${head.authority}\r\nX-Forwarded-Port: ${peer.port}\r\n`;
   }
+  if (peer.clientCert !== '') text += peer.clientCert;
+  else if (peer.trusted) text += head.clientCert;
   return options.fields.forwarded ? text + forwardedField(head, peer) : text;
 }
 

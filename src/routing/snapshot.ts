@@ -14,6 +14,7 @@ import type {
   NodeAddress,
   PoolConfig,
   RouteConfig,
+  TlsMaterial,
 } from '../config/model.ts';
 
 /** A node as the data plane needs it. (slot, generation) names it for life: sockets to it live on while both stay. */
@@ -121,8 +122,7 @@ export interface ListenerSpec {
   readonly address:
     | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
     | { readonly kind: 'unix'; readonly path: string };
-  /** PEM text. */
-  readonly tls: { readonly cert: string; readonly key: string } | null;
+  readonly tls: TlsMaterial | null;
   /** Listening sockets per thread: libuv accepts one connection per listener and turn (DECISION 0002). */
   readonly sockets: number;
   readonly reusePort: boolean;

@@ -124,6 +124,7 @@ export const listenerCounters = [
   'clientAborts',
   'badRequests',
   'tunnels', // upgrades that became one
+  'handshakeErrors', // TLS handshakes that failed, timed out or were too many
 ] as const;
 
 /** Why a request was refused before it was routed; the label `reason` of one metric. Columns of one row per thread. */
@@ -148,6 +149,7 @@ export const refusalReasons = [
   'loop',
   'no-route',
   'connections',
+  'misdirected',
 ] as const;
 
 /** Columns of one row per thread for what concerns the thread itself. */

@@ -13,6 +13,7 @@ import { cert, key } from '../health/io/certificate.ts';
 import { until } from '../helpers/poll.ts';
 import { freePort } from '../helpers/ports.ts';
 import { type Scope, testScope } from '../helpers/scope.ts';
+import { makeCertificate, tlsClient } from '../helpers/tls.ts';
 import { renewedCert, renewedKey } from './certificate.ts';
 
 interface Node {
@@ -246,6 +247,36 @@ describe('a running evenkeel', () => {
     await writeFile(tls.cert, 'no certificate');
     expect((await app.reload()).ok).toBe(false);
     expect((await secure(scope, port)).name()).toBe('two.example');
+  });
+
+  it('knows a TLS client again in another thread', async () => {
+    const scope = testScope();
+    const pem = await makeCertificate(await scope.folder(), 'app.test', { names: ['app.test'] });
+    const port = await freePort();
+    const listen = [{ address: `127.0.0.1:${port}`, tls: pem.files }];
+    const { app } = await started(scope, { ...poolOf(await node(scope, 'a')), listen });
+    const first = await tlsClient(scope, port, { servername: 'app.test' });
+    expect(await first.status()).toBe(200);
+    const session = await first.session();
+    const resumed: boolean[] = [];
+    await until('both threads to have connections', async () => {
+      const client = await tlsClient(scope, port, { servername: 'app.test', session });
+      resumed.push(client.resumed);
+      const { threads } = app.stats();
+      return threads.length === 2 && threads.every(({ connections }) => connections > 0);
+    });
+    expect(resumed).not.toContain(false);
+    expect(await app.metrics.render()).toMatch(
+      /evenkeel_certificate_expiry_timestamp_seconds\{listener="127.0.0.1:\d+",name="app.test"\} \d{10}/,
+    );
+  });
+
+  it('does not start without the authorities of clients', async () => {
+    const scope = testScope();
+    const pem = await makeCertificate(await scope.folder(), 'app.test');
+    const tls = { ...pem.files, clientCert: { ca: `${pem.files.cert}.missing` } };
+    const failure = await start(scope, { ...poolOf(await node(scope, 'a')), listen: { address: '127.0.0.1:0', tls } });
+    expect(JSON.stringify(failure)).toContain('app.test.pem.missing does not exist');
   });
 
   it('takes the operator’s wish, and a reload, from the admin API', async () => {

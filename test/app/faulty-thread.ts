@@ -44,6 +44,12 @@ class FaultyEngine implements EngineContract {
     this.#servers.set(spec.slot, servers);
   }
 
+  renew(): void {
+    throw new Error('it has no TLS');
+  }
+
+  useTicketKeys(): void {}
+
   async unlisten(slot: number): Promise<void> {
     for (const server of this.#servers.get(slot) ?? []) server.close();
     this.#servers.delete(slot);

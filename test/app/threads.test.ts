@@ -41,6 +41,7 @@ async function world(workers: number, sharedPorts = true): Promise<World> {
     workers,
     sharedPorts,
     access: { format: 'off', file: null },
+    ticketKeys: new Uint8Array(48),
     log: createLog('debug', { readable: false, write: (text) => void log.push(text) }),
     full: () => publisher.full(version),
     onSignals: (more) => void signals.push(...more),

@@ -89,6 +89,19 @@ describe('kinds of values', () => {
     [`listen: []\n${pools}`, /listen is an empty list/],
     [`listen: [{}]\n${pools}`, /address is missing/],
     [`listen: { address: ":443", tls: { cert: a } }\n${pools}`, /listen.tls.key: key is missing/],
+    [`listen: { address: ":443", tls: { key: b, minVersion: 1.3 } }\n${pools}`, /listen.tls.cert: cert is missing/],
+    [
+      `listen: { address: ":443", tls: { key: k, certificates: [{ cert: a, key: b }] } }\n${pools}`,
+      /listen.tls.key: key and certificates exclude each other/,
+    ],
+    [
+      `listen: { address: ":443", tls: { cert: a, key: b, minVersion: 1.1 } }\n${pools}`,
+      /listen.tls.minVersion: minVersion 1.1 is not a version of TLS/,
+    ],
+    [
+      `listen: { address: ":443", tls: { cert: a, key: b, clientCert: { mode: require } } }\n${pools}`,
+      /listen.tls.clientCert.ca: ca is missing/,
+    ],
     [`log: { access: off, accessFile: [] }\n${pools}`, /accessFile must be empty or text, not a list/],
   ]);
 });

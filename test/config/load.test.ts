@@ -118,7 +118,24 @@ describe('listen', () => {
 
   it('keeps the names of certificate files', () => {
     const [one] = config(`listen: { address: ":443", tls: { cert: a.pem, key: /etc/b.pem } }\n${pools}`).listen;
-    expect(one?.tls).toEqual({ cert: 'a.pem', key: '/etc/b.pem' });
+    expect(one?.tls).toEqual({
+      certificates: [{ cert: 'a.pem', key: '/etc/b.pem' }],
+      minVersion: '1.2',
+      clientCert: null,
+    });
+  });
+
+  it('takes several certificates, a version and authorities', () => {
+    const tls = '{ certificates: [{ cert: a, key: b }, { cert: c, key: d }], minVersion: 1.3, clientCert: { ca: e } }';
+    const [one] = config(`listen: { address: ":443", tls: ${tls} }\n${pools}`).listen;
+    expect(one?.tls).toEqual({
+      certificates: [
+        { cert: 'a', key: 'b' },
+        { cert: 'c', key: 'd' },
+      ],
+      minVersion: '1.3',
+      clientCert: { ca: 'e', mode: 'require' },
+    });
   });
 });
 

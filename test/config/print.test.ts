@@ -34,7 +34,7 @@ function entries(text: string): Map<string, string> {
 }
 
 const everything = `
-listen: [":80", { address: "[::]:443", tls: { cert: "a b.pem", key: /k.pem } }]
+listen: [":80", { address: "[::]:443", tls: { cert: "a b.pem", key: /k.pem, minVersion: 1.3 } }, { address: ":444", tls: { certificates: [{ cert: c, key: d }, { cert: e, key: f }], clientCert: { ca: /ca.pem, mode: request } } }]
 workers: 3
 pools:
   app:

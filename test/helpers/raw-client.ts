@@ -3,7 +3,7 @@
  * connection ended. It half-closes only when asked to, and keeps reading until it has what it waits for.
  */
 import { connect, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { finalOf, type Message, type Reading, readMessages } from './http-bytes.ts';
 import { pause } from './poll.ts';
 
@@ -12,13 +12,13 @@ export type Pieces = 'whole' | 'bytes' | 'lines';
 export const allPieces: readonly Pieces[] = ['whole', 'bytes', 'lines'];
 
 /** A port on 127.0.0.1, one that speaks TLS, or the path of a unix socket. */
-export type Where = number | string | { readonly tls: number };
+export type Where = number | string | { readonly tls: number; readonly options?: ConnectionOptions };
 
 function dial(where: Where): Socket {
   const options = { host: '127.0.0.1', allowHalfOpen: true, noDelay: true };
   if (typeof where === 'string') return connect({ path: where, allowHalfOpen: true });
   if (typeof where === 'number') return connect({ ...options, port: where });
-  return connectTls({ ...options, port: where.tls, rejectUnauthorized: false });
+  return connectTls({ ...options, port: where.tls, rejectUnauthorized: false, ...where.options });
 }
 
 export class RawClient {

@@ -56,7 +56,7 @@ export const state = (change: Partial<ObservedState> = {}): ObservedState => ({
     { thread: 0, state: 'running', restarts: 0, heartbeatAge: 12 },
     { thread: 1, state: 'waiting', restarts: 2, heartbeatAge: 900 },
   ],
-  listeners: [{ name: '0.0.0.0:8080', slot: 0, tls: false, open: true }],
+  listeners: [{ name: '0.0.0.0:8080', slot: 0, tls: false, certificates: [], open: true }],
   pools: [
     pool('app', 0, [
       node('app', '10.0.0.11:3000', 0),

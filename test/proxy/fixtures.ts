@@ -63,6 +63,7 @@ export function peer(change: Partial<Peer> = {}): Peer {
     trusted: false,
     scheme: 'http',
     port: '8080',
+    clientCert: '',
     isTrusted: (address) => address.startsWith('10.'),
     ...change,
   };

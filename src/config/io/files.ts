@@ -1,7 +1,8 @@
 /**
  * The certificates that a config names: read, parsed and compared, so that a mistake is told by `check` and at a
  * reload, and not by the first client. What does not parse or does not belong together is a problem at its place in
- * the config; a certificate that is out of date is a warning, since refusing it would help nobody.
+ * the config; a certificate that is out of date, or soon will be, is a warning, since refusing it would help nobody.
+ * Authorities for clients' certificates must all be readable: with fewer than meant, the wrong ones would be let in or out.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
@@ -9,89 +10,172 @@ import { createSecureContext } from 'node:tls';
 import { err, ok, type Result } from '../../base/result.ts';
 import { itemPath } from '../ledger.ts';
 import type { LoadedConfig } from '../load.ts';
-import type { Problem } from '../model.ts';
+import type { Certificate, Problem, TlsConfig, TlsMaterial } from '../model.ts';
 import { Problems } from '../problems.ts';
-import { markAt } from '../tree.ts';
+import { certificateNames } from '../tls-names.ts';
+import { at, markAt, type Path } from '../tree.ts';
 import { readText } from './read.ts';
-
-/** PEM text. */
-export interface TlsFiles {
-  readonly cert: string;
-  readonly key: string;
-}
 
 export interface TlsRead {
   /** By the listener's name. */
-  readonly tls: ReadonlyMap<string, TlsFiles>;
+  readonly tls: ReadonlyMap<string, TlsMaterial>;
+  /** Absolute names of all files that were read, each once. */
+  readonly files: readonly string[];
   readonly warnings: readonly Problem[];
 }
 
 const maxPemSize = 1024 * 1024;
+const day = 24 * 3600 * 1000;
+/** A certificate that runs out sooner is worth a warning. */
+export const expiryWarning = 14 * day;
 
 /** Reads what `config.listen` names. Relative names start at the config file's folder. `now`: wall clock. */
 export async function readTls(loaded: LoadedConfig, now: Date): Promise<Result<TlsRead, readonly Problem[]>> {
-  const problems = new Problems(loaded.source);
-  const tls = new Map<string, TlsFiles>();
+  const reader = new TlsReader(loaded, now);
+  const tls = new Map<string, TlsMaterial>();
   for (const [index, listener] of loaded.config.listen.entries()) {
-    if (!listener.tls) continue;
-    const base = itemPath(loaded.tree, 'listen', index);
-    const found: Partial<Record<'cert' | 'key', string>> = {};
-    const tell = (
-      which: 'cert' | 'key',
-      message: string,
-      hint: string | null,
-      severity: 'error' | 'warning' = 'error',
-    ) => {
-      const path = [...base, 'tls', which];
-      problems[severity]({ mark: markAt(loaded.tree, path), path }, message, hint);
-    };
-    for (const which of ['cert', 'key'] as const) {
-      const read = await readText(resolve(dirname(loaded.source.file), listener.tls[which]), maxPemSize);
-      if (read.ok) found[which] = read.value;
-      else tell(which, read.error, null);
-    }
-    const { cert, key } = found;
-    if (cert === undefined || key === undefined) continue;
-    checkPair({ cert, key }, { names: listener.tls, now, tell });
-    tls.set(listener.name, { cert, key });
+    if (listener.tls === null) continue;
+    const material = await reader.read(listener.tls, [...itemPath(loaded.tree, 'listen', index), 'tls']);
+    tls.set(listener.name, material);
   }
-  return problems.failed ? err(problems.list()) : ok({ tls, warnings: problems.list() });
+  const { problems } = reader;
+  return problems.failed ? err(problems.list()) : ok({ tls, files: [...reader.files], warnings: problems.list() });
 }
 
-interface Telling {
+/** What a problem is said with. */
+interface Pair {
+  readonly cert: string;
+  readonly key: string;
   /** As written in the config. */
-  readonly names: TlsFiles;
-  readonly now: Date;
-  readonly tell: (which: 'cert' | 'key', message: string, hint: string | null, severity?: 'error' | 'warning') => void;
+  readonly names: { readonly cert: string; readonly key: string };
+  readonly path: Path;
 }
 
-function checkPair({ cert, key }: TlsFiles, { names, now, tell }: Telling): void {
-  const certificate = attempt(() => new X509Certificate(cert));
-  const privateKey = attempt(() => createPrivateKey(key));
-  if (!certificate) {
-    const hint = /PRIVATE KEY/.test(cert)
-      ? 'it holds a key: are cert and key swapped?'
-      : 'it must be PEM: -----BEGIN CERTIFICATE-----';
-    tell('cert', `${names.cert} holds no certificate that can be read`, hint);
+class TlsReader {
+  readonly problems: Problems;
+  readonly files = new Set<string>();
+  readonly #loaded: LoadedConfig;
+  readonly #now: Date;
+
+  constructor(loaded: LoadedConfig, now: Date) {
+    this.#loaded = loaded;
+    this.#now = now;
+    this.problems = new Problems(loaded.source);
   }
-  if (!privateKey) tell('key', `${names.key} holds no private key that can be read`, keyHint(key));
-  if (!certificate || !privateKey) return;
-  if (!certificate.checkPrivateKey(privateKey)) {
-    tell(
-      'key',
-      `${names.key} is not the key of the certificate in ${names.cert}`,
-      'use the key that the certificate was asked for with',
-    );
-    return;
+
+  /** Whole only if no problem was told. */
+  async read(tls: TlsConfig, path: Path): Promise<TlsMaterial> {
+    const certificates: Certificate[] = [];
+    // The form in which they were written: one beside the other keys, or a list.
+    const listed = at(this.#loaded.tree, [...path, 'certificates']) !== null;
+    for (const [index, names] of tls.certificates.entries()) {
+      const certificate = await this.#readPair(names, listed ? [...path, 'certificates', index] : path);
+      if (certificate !== null) certificates.push(certificate);
+    }
+    this.#checkNames(tls, certificates, path);
+    const ca = tls.clientCert === null ? null : await this.#readAuthorities(tls.clientCert.ca, path);
+    const clientCert = tls.clientCert === null || ca === null ? null : { ca, mode: tls.clientCert.mode };
+    return { certificates, minVersion: tls.minVersion, clientCert };
   }
-  const usable = attempt(() => createSecureContext({ cert, key }));
-  if (!usable)
-    tell('cert', `${names.cert} is refused by OpenSSL`, 'is the key too short, or a certificate of the chain broken?');
-  if (certificate.validToDate < now)
-    tell('cert', `the certificate in ${names.cert} ran out on ${certificate.validTo}`, 'renew it', 'warning');
-  if (certificate.validFromDate > now)
-    tell('cert', `the certificate in ${names.cert} is not valid before ${certificate.validFrom}`, null, 'warning');
+
+  async #readPair(names: Pair['names'], path: Path): Promise<Certificate | null> {
+    const [cert, key] = [
+      await this.#text(names.cert, [...path, 'cert']),
+      await this.#text(names.key, [...path, 'key']),
+    ];
+    return cert === null || key === null ? null : this.#checkPair({ cert, key, names, path });
+  }
+
+  async #text(name: string, path: Path): Promise<string | null> {
+    const file = resolve(dirname(this.#loaded.source.file), name);
+    this.files.add(file);
+    const read = await readText(file, maxPemSize);
+    if (read.ok) return read.value;
+    this.#tell(path, read.error, null);
+    return null;
+  }
+
+  #checkPair({ cert, key, names, path }: Pair): Certificate | null {
+    const certificate = attempt(() => new X509Certificate(cert));
+    const privateKey = attempt(() => createPrivateKey(key));
+    if (!certificate) {
+      const hint = /PRIVATE KEY/.test(cert)
+        ? 'it holds a key: are cert and key swapped?'
+        : 'it must be PEM: -----BEGIN CERTIFICATE-----';
+      this.#tell([...path, 'cert'], `${names.cert} holds no certificate that can be read`, hint);
+    }
+    if (!privateKey) this.#tell([...path, 'key'], `${names.key} holds no private key that can be read`, keyHint(key));
+    if (!certificate || !privateKey) return null;
+    if (!certificate.checkPrivateKey(privateKey)) {
+      const hint = 'use the key that the certificate was asked for with';
+      this.#tell([...path, 'key'], `${names.key} is not the key of the certificate in ${names.cert}`, hint);
+      return null;
+    }
+    if (!attempt(() => createSecureContext({ cert, key }))) {
+      const hint = 'is the key too short, or a certificate of the chain broken?';
+      this.#tell([...path, 'cert'], `${names.cert} is refused by OpenSSL`, hint);
+    }
+    this.#checkDates(certificate, names.cert, [...path, 'cert']);
+    return { cert, key, names: certificateNames(certificate), expiresAt: certificate.validToDate.getTime() };
+  }
+
+  #checkDates({ validToDate, validTo, validFromDate, validFrom }: X509Certificate, name: string, path: Path): void {
+    const left = validToDate.getTime() - this.#now.getTime();
+    if (left < 0) this.#warn(path, `the certificate in ${name} ran out on ${validTo}`, 'renew it');
+    else if (left < expiryWarning)
+      this.#warn(
+        path,
+        `the certificate in ${name} runs out on ${validTo}, in ${Math.floor(left / day)} days`,
+        'renew it',
+      );
+    if (validFromDate > this.#now)
+      this.#warn(path, `the certificate in ${name} is not valid before ${validFrom}`, null);
+  }
+
+  /** With several certificates, each but the first is found by its names alone. */
+  #checkNames(tls: TlsConfig, certificates: readonly Certificate[], path: Path): void {
+    if (certificates.length < 2 || certificates.length < tls.certificates.length) return;
+    const seen = new Map<string, string>();
+    for (const [index, { names }] of certificates.entries()) {
+      const here = [...path, 'certificates', index, 'cert'];
+      const file = tls.certificates[index]!.cert;
+      if (index > 0 && names.every((name) => seen.has(name)))
+        this.#warn(here, `no client gets the certificate in ${file}`, 'it has no host name that none before it has');
+      for (const name of names) if (!seen.has(name)) seen.set(name, file);
+    }
+  }
+
+  /** All authorities of the file as PEM, or null after telling what is wrong. */
+  async #readAuthorities(name: string, tlsPath: Path): Promise<string | null> {
+    const path = [...tlsPath, 'clientCert', 'ca'];
+    const text = await this.#text(name, path);
+    if (text === null) return null;
+    const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+    const begun = text.split(/-----BEGIN [A-Z ]*CERTIFICATE-----/).length - 1;
+    const found = blocks.map((block) => attempt(() => new X509Certificate(block)));
+    if (found.length === 0 || found.length < begun || found.includes(null)) {
+      const what = found.length === 0 ? 'holds no certificate' : 'holds a certificate that cannot be read';
+      this.#tell(path, `${name} ${what}`, 'it must be PEM: -----BEGIN CERTIFICATE-----, of each authority');
+      return null;
+    }
+    for (const certificate of found) {
+      if (!certificate!.ca)
+        this.#warn(path, `${name} holds a certificate that is no authority's: ${oneLine(certificate!.subject)}`, null);
+      this.#checkDates(certificate!, name, path);
+    }
+    return blocks.join('\n');
+  }
+
+  #tell(path: Path, message: string, hint: string | null): void {
+    this.problems.error({ mark: markAt(this.#loaded.tree, path), path }, message, hint);
+  }
+
+  #warn(path: Path, message: string, hint: string | null): void {
+    this.problems.warning({ mark: markAt(this.#loaded.tree, path), path }, message, hint);
+  }
 }
+
+const oneLine = (subject: string): string => JSON.stringify(subject.replaceAll('\n', ', ').slice(0, 200));
 
 function keyHint(key: string): string {
   if (/ENCRYPTED/.test(key))

@@ -3,12 +3,14 @@ import { err, ok, type Result } from '../../base/result.ts';
 import type { Env } from '../expand.ts';
 import { type LoadedConfig, loadConfig } from '../load.ts';
 import type { Problem } from '../model.ts';
-import { readTls, type TlsFiles } from './files.ts';
+import { readTls, type TlsRead } from './files.ts';
 import { readText } from './read.ts';
 
 export interface LoadedFile extends LoadedConfig {
-  /** PEM text by the name of the listener. */
-  readonly tls: ReadonlyMap<string, TlsFiles>;
+  /** What stood in the files of each listener's TLS, by its name. */
+  readonly tls: TlsRead['tls'];
+  /** The files that the config names, for somebody to watch. */
+  readonly files: TlsRead['files'];
   /** The file's text, for `watchConfig` to know what is in force. */
   readonly text: string;
 }
@@ -30,7 +32,7 @@ export async function loadConfigFile(
   const tls = await readTls(loaded.value, now);
   if (!tls.ok) return tls;
   const warnings = [...loaded.value.warnings, ...tls.value.warnings];
-  return ok({ ...loaded.value, warnings, tls: tls.value.tls, text: text.value });
+  return ok({ ...loaded.value, ...tls.value, warnings, text: text.value });
 }
 
 function unreadable(file: string, message: string): Problem {

@@ -36,6 +36,32 @@ export function watchConfig(file: string, onChange: () => void, options: WatchOp
   return { close: () => watcher.close() };
 }
 
+/** Several files at once, which may become others. */
+export interface FilesWatch extends ConfigWatch {
+  /** Watches these from now on. Those that were watched before are not looked at anew. */
+  watch(files: readonly string[]): void;
+}
+
+/** The same for files that are read with the config, such as certificates; `onChange` for each that has changed. */
+export function watchFiles(onChange: () => void, options: Omit<WatchOptions, 'current'> = {}): FilesWatch {
+  const watches = new Map<string, ConfigWatch>();
+  return {
+    watch: (files) => {
+      const wanted = new Set(files);
+      for (const [file, one] of watches) {
+        if (wanted.has(file)) continue;
+        one.close();
+        watches.delete(file);
+      }
+      for (const file of wanted) if (!watches.has(file)) watches.set(file, watchConfig(file, onChange, options));
+    },
+    close: () => {
+      for (const one of watches.values()) one.close();
+      watches.clear();
+    },
+  };
+}
+
 /** Looks in a row that must fail before a missing file counts as a change. */
 const failuresThatCount = 2;
 

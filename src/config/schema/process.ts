@@ -2,24 +2,16 @@
 import * as z from 'zod';
 import { err, ok } from '../../base/result.ts';
 import { parseBlock, parseListen } from '../addresses.ts';
-import { duration, off, parsed, section, size, whole } from './scalars.ts';
+import { duration, file, off, parsed, section, size, whole } from './scalars.ts';
+import { listenerTls } from './tls.ts';
 
 const address = parsed('address', parseListen).meta({ type: ['string', 'integer'] });
-const file = (what: string) =>
-  parsed('file', (text) => (text === '' || text.includes('\0') ? err(`is not the name of ${what}`) : ok(text)));
 
 const listener = section({
   address: address.describe(
     'Where to listen: `0.0.0.0:8080`, `[::]:8080`, `:8080` (all IPv4 addresses) or `unix:/path`.',
   ),
-  tls: section({
-    cert: file('a certificate file').describe(
-      'PEM file with the certificate and the chain behind it. A relative name starts at the folder of the config file.',
-    ),
-    key: file('a key file').describe('PEM file with the private key of that certificate.'),
-  })
-    .optional()
-    .describe('With it the listener speaks HTTPS. Both files are read and compared when the config is loaded.'),
+  tls: listenerTls.optional(),
 });
 
 export const listen = z

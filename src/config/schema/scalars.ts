@@ -6,7 +6,7 @@
  * duration of `5` is told that a unit is missing, and an id of `007` stays `007`.
  */
 import * as z from 'zod';
-import type { Result } from '../../base/result.ts';
+import { err, ok, type Result } from '../../base/result.ts';
 import {
   durationPattern,
   formatDuration,
@@ -74,6 +74,11 @@ export function whole(min: number, max: number) {
     .min(min, { error })
     .max(max, { error })
     .meta({ 'x-form': 'number', 'x-bounds': `${min} to ${max}` });
+}
+
+/** Name of a file; `what` it is, for the message. */
+export function file(what: string) {
+  return parsed('file', (text) => (text === '' || text.includes('\0') ? err(`is not the name of ${what}`) : ok(text)));
 }
 
 export const off = z.literal(['off', false]);

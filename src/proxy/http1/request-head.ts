@@ -84,6 +84,8 @@ export class RequestHead {
   forwarded = '';
   requestId = '';
   via = '';
+  /** Client-Cert and Client-Cert-Chain lines, kept only from trusted peers. */
+  clientCert = '';
   /** Other X-Forwarded-* lines, kept only from trusted peers. */
   forwardedOther = '';
 
@@ -177,8 +179,8 @@ function readFields(head: RequestHead, limits: HeadLimits): Refusal | null {
 /** True for a name that can't be one that we look at, told by its first letter (lower case) and its length. */
 function isPlain(letter: number, length: number): boolean {
   switch (letter) {
-    case 0x63: // connection, content-length
-      return length !== 10 && length !== 14;
+    case 0x63: // connection, client-cert, content-length, client-cert-chain
+      return length !== 10 && length !== 11 && length !== 14 && length !== 17;
     case 0x65: // expect
       return length !== 6;
     case 0x66: // forwarded
@@ -242,6 +244,10 @@ function takeField(head: RequestHead, line: Line): boolean {
     case 'via':
       head.via = join(head.via, value());
       return true;
+    case 'client-cert':
+    case 'client-cert-chain':
+      head.clientCert += line.raw.slice(line.at, line.end);
+      return false;
     case 'keep-alive':
     case 'proxy-connection':
     case 'proxy-authenticate':

@@ -20,6 +20,7 @@ import { Exchange } from './exchange.ts';
 import { HeadBuffer } from './head-buffer.ts';
 import { refuseHead } from './own-answers.ts';
 import { countListener } from './settle.ts';
+import type { SecureFacts } from './tls-door.ts';
 import type { Tunnel } from './tunnel.ts';
 
 export interface ClientListener {
@@ -50,6 +51,8 @@ export class Client extends Timed {
   readonly context: Context;
   readonly listener: ClientListener;
   finReceived = false;
+  /** Where the listener asks for client certificates. Set before the first byte. */
+  secure: SecureFacts | null = null;
   #state: 'idle' | 'head' | 'busy' | 'tunnel' | 'lingering' | 'closed' = 'idle';
   #exchange: Exchange | null = null;
   #tunnel: Tunnel | null = null;
@@ -104,6 +107,7 @@ export class Client extends Timed {
       trusted: this.context.isTrusted(address),
       scheme: this.listener.tls ? 'https' : 'http',
       port: this.listener.port,
+      clientCert: this.secure?.clientCert ?? '',
       isTrusted: this.context.isTrusted,
     };
   }
@@ -461,26 +465,20 @@ function onData(this: OwnedSocket, bytes: Buffer): void {
 }
 
 function onEnd(this: OwnedSocket): void {
-  const client = this.client!;
-  try {
-    client.ended();
-  } catch (error) {
-    client.threw(error);
-  }
+  guard(this.client!, 'ended');
 }
 
 function onDrain(this: OwnedSocket): void {
-  const client = this.client!;
-  try {
-    client.drained();
-  } catch (error) {
-    client.threw(error);
-  }
+  guard(this.client!, 'drained');
 }
 
 function onTurn(client: Client): void {
+  guard(client, 'readPending');
+}
+
+function guard(client: Client, what: 'ended' | 'drained' | 'readPending'): void {
   try {
-    client.readPending();
+    client[what]();
   } catch (error) {
     client.threw(error);
   }

@@ -50,6 +50,8 @@ export class Context {
   draining = false;
   /** Connections in lingering close; bounded. */
   lingering = 0;
+  /** Of TLS sessions; 48 bytes. */
+  ticketKeys: Buffer;
   /** IMF-fixdate of the current second. */
   date = '';
   readonly #line: number;
@@ -67,6 +69,7 @@ export class Context {
     this.#line = threadLine(options.thread);
     this.holds = parts.holds;
     this.pools = parts.pools(this);
+    this.ticketKeys = Buffer.from(options.ticketKeys ?? randomBytes(48));
     this.#updateDate();
   }
 

@@ -15,6 +15,8 @@ export interface EngineOptions {
   readonly thread: number;
   readonly scoreboard: Scoreboard;
   readonly random: Random;
+  /** 48 bytes that seal TLS session tickets, the same in all threads. Default: random ones. */
+  readonly ticketKeys?: Uint8Array;
   readonly onSignal: (signal: NodeSignal) => void;
   readonly onEvent: (event: EngineEvent) => void;
   /** Called once per settled exchange when settings.accessLog is on. */
@@ -28,9 +30,13 @@ export interface EngineContract {
   swap(snapshot: Snapshot): void;
   /**
    * Rejects with the system's error (code, message); nothing is left open then. A slot that is open already gets the new
-   * listener before the old one closes: so a certificate is renewed.
+   * listener before the old one closes.
    */
   listen(spec: ListenerSpec): Promise<void>;
+  /** Gives an open listener other certificates, from the next handshake on. Throws if that can't be. */
+  renew(slot: number, tls: ListenerSpec['tls']): void;
+  /** Other keys for TLS session tickets; tickets of the old ones are worth nothing from now on. */
+  useTicketKeys(keys: Uint8Array): void;
   /** Closes a listener in a turn in which it accepted nothing. Its connections live on. */
   unlisten(slot: number): Promise<void>;
   /** Closes all listeners; what is answered from now on carries Connection: close; idle connections end. */
@@ -74,6 +80,16 @@ export class Engine implements EngineContract {
     const old = this.#listeners.get(spec.slot);
     this.#listeners.set(spec.slot, listener);
     await old?.close();
+  }
+
+  renew(slot: number, tls: ListenerSpec['tls']): void {
+    const listener = this.#listeners.get(slot);
+    if (listener?.renew(tls) !== true) throw new Error('no TLS listener is open there');
+  }
+
+  useTicketKeys(keys: Uint8Array): void {
+    this.#context.ticketKeys = Buffer.from(keys);
+    for (const listener of this.#listeners.values()) listener.useTicketKeys(this.#context.ticketKeys);
   }
 
   async unlisten(slot: number): Promise<void> {

@@ -121,6 +121,8 @@ export class Exchange implements Waiter, PickFor {
     const { route, head } = this;
     if (isLoop(head, this.settings.fields.via))
       return this.refuse(508, 'loop', 'The request has come through this proxy before.');
+    if (this.client.secure?.serves(hostOf(head.authority)) === false)
+      return this.refuse(421, 'misdirected', 'This connection is not for that host: open another for it.');
     if (route === null) return this.refuse(404, 'no-route', 'No route leads to this address.');
     const { action } = route.row;
     if (action.kind === 'redirect') return this.#redirect(action.to, action.status);

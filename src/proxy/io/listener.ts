@@ -4,13 +4,13 @@
  * new connections over them and over the other threads' (SO_REUSEPORT).
  */
 import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { ListenerSpec } from '../../routing/snapshot.ts';
 import { threadCell } from '../../scoreboard/layout.ts';
 import { ownAnswer } from '../answers.ts';
 import { Client, type ClientListener } from './client.ts';
 import type { Context } from './context.ts';
 import { countListener } from './settle.ts';
+import { type SecureFacts, TlsDoor, type TlsMaterial } from './tls-door.ts';
 
 const backlog = 1024;
 /** Turns to wait for one in which nothing was accepted, before a listener is closed. */
@@ -28,7 +28,10 @@ export class Listener implements ClientListener {
   readonly #spec: ListenerSpec;
   readonly #servers: Server[] = [];
   #accepted = 0;
+  /** null: plain. */
+  #door: TlsDoor | null = null;
 
+  /** Throws if OpenSSL refuses a certificate. */
   constructor(spec: ListenerSpec, context: Context) {
     this.#spec = spec;
     this.#context = context;
@@ -36,6 +39,7 @@ export class Listener implements ClientListener {
     this.name = spec.name;
     this.port = spec.address.kind === 'tcp' ? String(spec.address.port) : '';
     this.tls = spec.tls !== null;
+    if (spec.tls !== null) this.#door = this.#openDoor(spec.tls);
   }
 
   async open(): Promise<void> {
@@ -54,28 +58,46 @@ export class Listener implements ClientListener {
   }
 
   #createServer(): Server {
-    const common = { allowHalfOpen: true, noDelay: true, pauseOnConnect: false };
-    const { tls } = this.#spec;
-    if (tls === null) return createServer(common, (socket) => this.#accept(socket));
-    const handshakeTimeout = Math.min(maxHandshakeMs, this.#context.settings.timeouts.head);
-    const server = createTlsServer({ ...common, cert: tls.cert, key: tls.key, handshakeTimeout });
-    // Behind Node's own listener, which has begun the handshake.
-    server.on('connection', (raw: Socket) => this.#admit(raw));
-    server.on('secureConnection', (socket: TLSSocket) => this.#take(socket));
-    // Node leaves it open after a handshake that timed out, and would for ever.
-    server.on('tlsClientError', (_error, socket) => socket.destroy());
-    return server;
+    // A FIN within a handshake ends it; the door allows half-open connections from then on.
+    return createServer({ allowHalfOpen: this.#door === null, noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  #openDoor(material: TlsMaterial): TlsDoor {
+    const context = this.#context;
+    return new TlsDoor({
+      material,
+      name: this.name,
+      ticketKeys: context.ticketKeys,
+      handshakeTimeout: Math.min(maxHandshakeMs, context.settings.timeouts.head),
+      secured: (socket, facts) => this.#take(socket, facts),
+      failed: () => countListener(context.counters, this.slot, 'handshakeErrors'),
+      now: () => context.now(),
+    });
+  }
+
+  /**
+   * Other certificates, from the next handshake on; nothing closes. False: this listener must be opened anew for it.
+   * Throws if OpenSSL refuses them.
+   */
+  renew(tls: ListenerSpec['tls']): boolean {
+    if (this.#door === null || tls === null) return false;
+    this.#door = this.#openDoor(tls);
+    return true;
+  }
+
+  useTicketKeys(keys: Buffer): void {
+    this.#door?.useTicketKeys(keys);
   }
 
   #accept(socket: Socket): void {
     this.#accepted++;
-    if (this.#isFull()) this.#turnAway(socket);
-    else this.#take(socket);
+    if (this.#door !== null) this.#admit(socket, this.#door);
+    else if (this.#isFull()) this.#turnAway(socket);
+    else this.#take(socket, null);
   }
 
   /** Counts a connection whose handshake begins: silent ones could be held beside the limit otherwise. No 503 is worth a handshake. */
-  #admit(raw: Socket): void {
-    this.#accepted++;
+  #admit(raw: Socket, door: TlsDoor): void {
     const context = this.#context;
     if (this.#isFull()) {
       this.#countRefused();
@@ -84,15 +106,21 @@ export class Listener implements ClientListener {
     }
     context.addToThread(threadCell.connections, 1);
     raw.once('close', () => context.addToThread(threadCell.connections, -1));
+    try {
+      door.begin(raw);
+    } catch (error) {
+      context.exception('beginning a handshake', error);
+      raw.destroy();
+    }
   }
 
   #isFull(): boolean {
     return this.#context.connections() >= this.#context.settings.limits.maxConnections;
   }
 
-  #take(socket: Socket): void {
+  #take(socket: Socket, secure: SecureFacts | null): void {
     try {
-      new Client(socket, this, this.#context);
+      new Client(socket, this, this.#context).secure = secure;
     } catch (error) {
       this.#context.exception('accepting a connection', error);
       socket.destroy();

@@ -50,7 +50,11 @@ export function countRefusedHead(counters: Float64Array, slot: number, status: n
   counters[listener + listenerAt.status1xx + classOf(status)]!++;
 }
 
-export function countListener(counters: Float64Array, slot: number, what: 'accepted' | 'refused' | 'closed'): void {
+export function countListener(
+  counters: Float64Array,
+  slot: number,
+  what: 'accepted' | 'refused' | 'closed' | 'handshakeErrors',
+): void {
   counters[counterRow.listener(slot) + listenerAt[what]]!++;
 }
 

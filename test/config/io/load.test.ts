@@ -18,6 +18,13 @@ async function load(files: Readonly<Record<string, string>>, options: { now?: Da
   return { result, told: told.map((one) => line(one).replaceAll(`${folder}/`, '')) };
 }
 
+/** One certificate, and defaults. They have no alternative names, so the common name counts. */
+const only = (pair: typeof a) => ({
+  certificates: [{ ...pair, names: [pair === a ? 'a.test' : 'b.test'], expiresAt: Date.UTC(2126, 9, 27, 12, 0, 23) }],
+  minVersion: '1.2',
+  clientCert: null,
+});
+
 describe('a file without certificates', () => {
   it('is loaded with its text', async () => {
     const { result } = await load({}, { yaml: pools });
@@ -51,15 +58,15 @@ describe('certificates', () => {
   it('are read from beside the config', async () => {
     const { result, told } = await load({ 'cert.pem': a.cert, 'key.pem': a.key });
     expect(told).toEqual([]);
-    expect(result.ok && result.value.tls.get('0.0.0.0:8443')).toEqual(a);
+    expect(result.ok && result.value.tls.get('0.0.0.0:8443')).toEqual(only(a));
   });
 
   it('each listener has its own', async () => {
     const yaml = `listen:\n  - :80\n  - { address: ":443", tls: { cert: a, key: ak } }\n  - { address: ":444", tls: { cert: b, key: bk } }\n${pools}`;
     const { result } = await load({ a: a.cert, ak: a.key, b: b.cert, bk: b.key }, { yaml });
     expect(result.ok && [...result.value.tls]).toEqual([
-      ['0.0.0.0:443', a],
-      ['0.0.0.0:444', b],
+      ['0.0.0.0:443', only(a)],
+      ['0.0.0.0:444', only(b)],
     ]);
   });
 
@@ -117,6 +124,55 @@ describe('certificates', () => {
     ]);
     const early = await load(files, { now: new Date('2000-01-01T00:00:00Z') });
     expect(early.told).toEqual([expect.stringMatching(/is not valid before/)]);
+  });
+
+  it('soon out of date is worth one, too', async () => {
+    const files = { 'cert.pem': a.cert, 'key.pem': a.key };
+    const soon = await load(files, { now: new Date(Date.UTC(2126, 9, 14)) });
+    expect(soon.told).toEqual([expect.stringMatching(/cert.pem runs out on .*, in 13 days \| renew it$/)]);
+    expect((await load(files, { now: new Date(Date.UTC(2126, 9, 13)) })).told).toEqual([]);
+  });
+
+  it('several have names of their own; one that nobody can get is worth a warning', async () => {
+    const pair = '{ cert: a, key: ak }';
+    const yaml = (list: string) => `listen: { address: ":443", tls: { certificates: [${list}] } }\n${pools}`;
+    const files = { a: a.cert, ak: a.key, b: b.cert, bk: b.key };
+    const { result, told } = await load(files, { yaml: yaml(`${pair}, { cert: b, key: bk }`) });
+    expect(told).toEqual([]);
+    expect(result.ok && result.value.tls.get('0.0.0.0:443')?.certificates.map(({ names }) => names)).toEqual([
+      ['a.test'],
+      ['b.test'],
+    ]);
+    expect(result.ok && result.value.files.map((file) => file.split('/').at(-1))).toEqual(['a', 'ak', 'b', 'bk']);
+    expect((await load(files, { yaml: yaml(`${pair}, ${pair}`) })).told).toEqual([
+      expect.stringMatching(/certificates\[1\].cert: no client gets the certificate in a \| it has no host name/),
+    ]);
+    expect((await load(files, { yaml: yaml(`${pair}, { cert: b, key: ak }`) })).told).toEqual([
+      expect.stringMatching(/certificates\[1\].key: ak is not the key of the certificate in b/),
+    ]);
+  });
+
+  it.each<[string, string | null, RegExp]>([
+    ['missing', null, /clientCert.ca: ca.pem does not exist$/],
+    ['empty', '', /clientCert.ca: ca.pem holds no certificate \| it must be PEM/],
+    ['a key', a.key, /ca.pem holds no certificate/],
+    ['half of two', `${a.cert}${b.cert.slice(0, 200)}`, /ca.pem holds a certificate that cannot be read/],
+    ['two, one broken', `${a.cert}${b.cert.replace('MII', 'AAA')}`, /ca.pem holds a certificate that cannot be read/],
+  ])('authorities of clients: %s is refused', async (_, ca, expected) => {
+    const tls = '{ cert: cert.pem, key: key.pem, clientCert: { ca: ca.pem } }';
+    const files = { 'cert.pem': a.cert, 'key.pem': a.key, ...(ca === null ? {} : { 'ca.pem': ca }) };
+    const { result, told } = await load(files, { yaml: `listen: { address: ":443", tls: ${tls} }\n${pools}` });
+    expect(result.ok).toBe(false);
+    expect(told).toEqual([expect.stringMatching(expected)]);
+  });
+
+  it('authorities of clients are read, all of them', async () => {
+    const tls = '{ cert: cert.pem, key: key.pem, clientCert: { ca: ca.pem, mode: request } }';
+    const files = { 'cert.pem': a.cert, 'key.pem': a.key, 'ca.pem': `# both\n${a.cert}\n${b.cert}` };
+    const { result, told } = await load(files, { yaml: `listen: { address: ":443", tls: ${tls} }\n${pools}` });
+    expect(told).toEqual([]);
+    const material = result.ok ? result.value.tls.get('0.0.0.0:443') : null;
+    expect(material?.clientCert).toEqual({ ca: `${a.cert.trim()}\n${b.cert.trim()}`, mode: 'request' });
   });
 
   it('no key is in a problem', async () => {

@@ -1,7 +1,7 @@
 import { mkdir, rename, rm, symlink, unlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type WatchOptions, watchConfig } from '../../../src/config/io/watch.ts';
+import { type WatchOptions, watchConfig, watchFiles } from '../../../src/config/io/watch.ts';
 import { until } from '../../helpers/poll.ts';
 import { type Scope, testScope } from '../../helpers/scope.ts';
 
@@ -159,4 +159,30 @@ it('after close nothing is told', async () => {
   await put(file, 'three');
   await until('and again', () => open.seen.changes === 2);
   expect(closed.seen.changes).toBe(0);
+});
+
+describe('several files', () => {
+  it('are watched, until others are', async () => {
+    const scope = testScope();
+    const [{ file: a }, { file: b }] = [await fileIn(scope), await fileIn(scope)];
+    let changes = 0;
+    const watch = watchFiles(() => void changes++, eventsOnly);
+    scope.own({ stop: () => watch.close() });
+    const seen = async (file: string, text: string): Promise<void> => {
+      const before = changes;
+      // The first look may come after the first change.
+      await until(`a change of ${text}`, async () => {
+        await put(file, `${text} ${performance.now()}`);
+        return changes > before;
+      });
+    };
+    watch.watch([a]);
+    await seen(a, 'a');
+    watch.watch([b, b]);
+    await seen(b, 'b');
+    const before = changes;
+    await put(a, 'nobody looks');
+    await seen(b, 'b again');
+    expect(changes).toBe(before + 1);
+  });
 });

@@ -12,6 +12,7 @@ import { freePort } from '../../helpers/ports.ts';
 import { ask, get, RawClient } from '../../helpers/raw-client.ts';
 import { RawConnection, type RawNode, type Respond, sayWhat, startRawNode } from '../../helpers/raw-node.ts';
 import { testScope } from '../../helpers/scope.ts';
+import { tlsOf } from '../../helpers/tls.ts';
 import { settings } from '../../routing/fixtures.ts';
 import { setNode } from '../fixtures.ts';
 import { startWorld, type World, type WorldOptions } from '../world.ts';
@@ -300,7 +301,7 @@ describe('a client over TLS', () => {
     const port = await freePort();
     const address = { kind: 'tcp', host: '127.0.0.1', port } as const;
     const spec = { slot: 1, name: 'tls', address, sockets: 1, reusePort: false };
-    await made.world.engine.listen({ ...spec, tls: { cert, key } });
+    await made.world.engine.listen({ ...spec, tls: tlsOf({ cert, key, names: ['app.test'] }) });
     const dial = async (raw = connect(port, '127.0.0.1')): Promise<TLSSocket> => {
       const socket = connectTls({ socket: raw, rejectUnauthorized: false });
       socket.on('error', () => {});

@@ -1,0 +1,53 @@
+/** TLS as a user has it: certificates in files, named in the config, watched. */
+import { describe, expect, it } from 'vitest';
+import { startEvenkeel } from '../helpers/evenkeel.ts';
+import { until } from '../helpers/poll.ts';
+import { startRawNode } from '../helpers/raw-node.ts';
+import { testScope } from '../helpers/scope.ts';
+import { makeCertificate, replaceFiles, tlsClient } from '../helpers/tls.ts';
+
+describe('certificates', () => {
+  it('that change are served from then on; open connections live on, a bad one changes nothing', async () => {
+    const scope = testScope();
+    const folder = await scope.folder();
+    const node = await startRawNode(scope);
+    const [old, next] = [await makeCertificate(folder, 'old.test'), await makeCertificate(folder, 'next.test')];
+    const evenkeel = await startEvenkeel(scope, ([address]) => ({
+      listen: { address, tls: old.files },
+      pools: { app: { nodes: [node.url], health: false } },
+      workers: 2,
+    }));
+    const { port, child } = evenkeel;
+    const kept = await tlsClient(scope, port);
+    expect([kept.server, await kept.status()]).toEqual(['old.test', 200]);
+    await replaceFiles(old, next);
+    await until('the next one', async () => (await tlsClient(scope, port)).server === 'next.test');
+    expect(child.output()).toContain(`config reloaded: certificate of listener 127.0.0.1:${port}`);
+    expect(await kept.status()).toBe(200);
+    await replaceFiles(old, { ...next, key: 'no key' });
+    await until('the refusal', () => child.output().includes('reload-refused'));
+    for (let i = 0; i < 8; i++) expect((await tlsClient(scope, port)).server).toBe('next.test');
+    expect(await kept.status()).toBe(200);
+    expect(child.exited).toBeNull();
+  });
+
+  it('make a plain listener an encrypted one, and back', async () => {
+    const scope = testScope();
+    const pem = await makeCertificate(await scope.folder(), 'app.test');
+    const node = await startRawNode(scope);
+    const plain = { pools: { app: { nodes: [node.url], health: false } } };
+    const evenkeel = await startEvenkeel(scope, plain);
+    const { port } = evenkeel;
+    let reloads = 0;
+    const change = async (listen: unknown): Promise<void> => {
+      await evenkeel.write({ ...plain, listen });
+      reloads++;
+      const taken = (): number => evenkeel.child.output().split('config reloaded: listener').length - 1;
+      await until('the change', () => taken() === reloads);
+    };
+    await change({ address: `127.0.0.1:${port}`, tls: pem.files });
+    expect(await (await tlsClient(scope, port)).status()).toBe(200);
+    await change(`127.0.0.1:${port}`);
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
+  });
+});
