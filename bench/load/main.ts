@@ -106,7 +106,7 @@ async function bench(want: Wanted, place: Place): Promise<Results> {
     proxies: present.map(({ name, title, version }) => ({ name, title, version })),
     absent: absentOf(want.kinds),
     scenarios: run.measured.map(scenarioResult),
-    verdicts: verdictsOf(run.measured),
+    verdicts: verdictsOf(run.measured, pace.quick),
     skipped: run.skipped,
   };
 }

@@ -1,5 +1,5 @@
 /** Results as Markdown: for the terminal, for a file, for a page. Pure. */
-import type { Results, ScenarioResult, Verdict } from './results.ts';
+import { leastRounds, type Results, type ScenarioResult, type Verdict } from './results.ts';
 import type { Quartiles } from './statistics.ts';
 
 /** Columns in this order; a scenario shows those that it has. */
@@ -68,7 +68,9 @@ export function verdictsMarkdown(verdicts: readonly Verdict[]): string {
 export function markdown(results: Results): string {
   const { machine } = results;
   const shorter =
-    results.rounds < 9 ? ' Fewer than 9 rounds: a form to try the harness with, not figures to quote.' : '';
+    results.form === 'quick' || results.rounds < leastRounds
+      ? ' Too short to judge by: it shows that the harness works, and where to look.'
+      : '';
   const lines = [
     '# Load benchmark',
     '',
@@ -82,7 +84,7 @@ export function markdown(results: Results): string {
     '',
     '## Against what is wanted',
     '',
-    'A miss is a first quartile above the bound.',
+    `A miss is a first quartile above the bound. The full form is judged, from ${leastRounds} rounds on.`,
     '',
     verdictsMarkdown(results.verdicts),
     '',

@@ -23,8 +23,8 @@ export interface Verdict {
   readonly what: string;
   readonly against: string | null;
   readonly atMost: number;
-  /** A miss is a first quartile above the bound. */
-  readonly verdict: 'met' | 'miss' | 'not measured';
+  /** A miss is a first quartile above the bound. Judged is only the full form, by at least 9 rounds. */
+  readonly verdict: 'met' | 'miss' | 'not judged' | 'not measured';
   readonly quartiles: Quartiles | null;
   readonly why: string | null;
 }
@@ -56,11 +56,22 @@ export function scenarioResult(measured: Measured): ScenarioResult {
       return { figure, against, rounds: values.length, ...quartiles(values) };
     }),
   );
-  const { name, title } = scenario;
+  const { name } = scenario;
+  const title = titleOf(measured);
   return { name, title, loadAverage, compared: scenario.compare, subjects, ratios: all };
 }
 
-export function verdictOf(bound: Bound, measured: readonly Measured[]): Verdict {
+/** With the size that the load really had, where that is not the one that the title names. */
+function titleOf({ scenario, load, limit }: Measured): string {
+  const { title } = scenario;
+  if ('count' in load && load.count > limit) return `${title} (here ${limit}: the limit of open files)`;
+  const sizes = 'count' in load ? load.count : 'burst' in load ? load.burst : 'rate' in load ? load.rate : null;
+  return sizes !== null && load !== scenario.load ? `${title} (here ${sizes})` : title;
+}
+
+export const leastRounds = 9;
+
+export function verdictOf(bound: Bound, measured: readonly Measured[], quick = false): Verdict {
   const { what, against, atMost, figure } = bound;
   const unknown = (why: string): Verdict => ({ what, against, atMost, verdict: 'not measured', quartiles: null, why });
   if (bound.scenario === null) return unknown(bound.whyNot ?? 'no scenario');
@@ -73,11 +84,17 @@ export function verdictOf(bound: Bound, measured: readonly Measured[]): Verdict 
       : ratios(one.rounds, { ours: one.ours, theirs: against, figure });
   if (values.length === 0) return unknown(`no round gave a usable ${figure}`);
   const spread = quartiles(values);
-  return { what, against, atMost, verdict: spread.q1 > atMost ? 'miss' : 'met', quartiles: spread, why: null };
+  const judged = (verdict: Verdict['verdict'], why: string | null): Verdict => {
+    return { what, against, atMost, verdict, quartiles: spread, why };
+  };
+  if (quick) return judged('not judged', 'the quick form');
+  if (values.length < leastRounds)
+    return judged('not judged', `${values.length} rounds of the ${leastRounds} it takes`);
+  return judged(spread.q1 > atMost ? 'miss' : 'met', null);
 }
 
-export const verdictsOf = (measured: readonly Measured[]): Verdict[] =>
-  bounds.map((bound) => verdictOf(bound, measured));
+export const verdictsOf = (measured: readonly Measured[], quick = false): Verdict[] =>
+  bounds.map((bound) => verdictOf(bound, measured, quick));
 
 export const absentOf = (kinds: readonly Kind[]): string[] =>
   kinds.filter((kind) => kind.program === null).map((kind) => kind.name);

@@ -8,7 +8,7 @@ import type { LoadTool } from './drivers/closed.ts';
 import { measure } from './drivers/measure.ts';
 import { Front, makeCertificate } from './fronts.ts';
 import type { Kind } from './kinds.ts';
-import { loadAverage } from './machine.ts';
+import { loadAverage, mostConnections } from './machine.ts';
 import { type Nodes, startNodes } from './nodes.ts';
 import type { Place } from './place.ts';
 import type { Certificate } from './recipes/recipe.ts';
@@ -17,6 +17,10 @@ import { orderOf } from './statistics.ts';
 
 export interface Measured {
   readonly scenario: Scenario;
+  /** As it was: the quick form has smaller ones. */
+  readonly load: Load;
+  /** Connections that a proxy can hold on this machine. */
+  readonly limit: number;
   readonly ours: string;
   readonly peers: readonly string[];
   /** The samples of each round in the order in which they were taken. */
@@ -64,7 +68,15 @@ export class Run {
       const rounds = await stage.rounds(ours, peers);
       const average: [number, number] = [before, loadAverage()];
       const labels = peers.map((peer) => peer.label);
-      this.measured.push({ scenario, ours: ours.label, peers: labels, rounds, loadAverage: average });
+      this.measured.push({
+        scenario,
+        load: stage.load,
+        limit: mostConnections(),
+        ours: ours.label,
+        peers: labels,
+        rounds,
+        loadAverage: average,
+      });
     } catch (error) {
       this.#skip(scenario, null, `it failed: ${(error as Error).message}`);
     } finally {
@@ -85,7 +97,8 @@ export class Run {
   }
 
   #skip(scenario: Scenario, subject: string | null, why: string): void {
-    this.skipped.push({ scenario: scenario.name, subject, why });
+    const plain = why.replaceAll(this.#options.place.folder, '.').trim();
+    this.skipped.push({ scenario: scenario.name, subject, why: plain });
     this.#options.say(`  skipped ${scenario.name}${subject === null ? '' : `, ${subject}`}: ${why}`);
   }
 }
@@ -97,7 +110,7 @@ class Stage {
   readonly #options: RunOptions;
   readonly #certificate: Certificate | null;
   readonly #scenario: Scenario;
-  readonly #load: Load;
+  readonly load: Load;
   readonly #nodes = new Map<string, Promise<Nodes>>();
   readonly #fronts = new Map<string, Front>();
 
@@ -105,7 +118,7 @@ class Stage {
     this.#options = options;
     this.#certificate = certificate;
     this.#scenario = scenario;
-    this.#load = options.pace.quick ? quickLoad(scenario.load) : scenario.load;
+    this.load = options.pace.quick ? quickLoad(scenario.load) : scenario.load;
   }
 
   /** Those of the peers that start and answer rightly; why the others don't is told. */
@@ -124,7 +137,10 @@ class Stage {
 
   async rounds(ours: Subject, peers: readonly Subject[]): Promise<Sample[][]> {
     const { pace, say } = this.#options;
-    if (!this.#scenario.fresh) for (const subject of [ours, ...peers]) await this.#sample(subject);
+    // Warm-up. A single round is to try the harness with, and goes without.
+    if (!this.#scenario.fresh && pace.rounds > 1) {
+      for (const subject of [ours, ...peers]) await this.#sample(subject);
+    }
     const rounds: Sample[][] = [];
     for (let round = 0; round < pace.rounds; round++) {
       const samples: Sample[] = [];
@@ -148,7 +164,7 @@ class Stage {
 
   async #sample(subject: Subject): Promise<Sample['figures']> {
     const { tool, pace } = this.#options;
-    const figures = await measure(await this.#front(subject), this.#load, { tool, seconds: pace.seconds });
+    const figures = await measure(await this.#front(subject), this.load, { tool, seconds: pace.seconds });
     if (this.#scenario.fresh) await this.#end(subject);
     return figures;
   }

@@ -5,7 +5,7 @@ import { Connection, requestText } from './connection.ts';
 
 /** Connections that may be on their way at a time where a crowd is only to be there: backlogs are no part of that. */
 const openingAtOnce = 128;
-const patienceMs = 30_000;
+const patienceMs = 60_000;
 
 export interface FirstAnswers {
   /** Milliseconds from connect to the first byte of the answer. */
@@ -88,10 +88,12 @@ export class Crowd {
         }
       : {};
     const text = requestText(options.path, fields);
+    const deadline = performance.now() + patienceMs;
     for (let opened = 0; opened < options.count; opened += openingAtOnce) {
       const many = Math.min(openingAtOnce, options.count - opened);
       const arrived = Promise.all(Array.from({ length: many }, () => this.#join(target, text, options.stalled)));
-      await Promise.race([arrived, pause(patienceMs, undefined, { ref: false })]);
+      if (performance.now() > deadline) throw new Error(`only ${opened} of ${options.count} connections within 60 s`);
+      await Promise.race([arrived, pause(deadline - performance.now(), undefined, { ref: false })]);
     }
   }
 
@@ -106,7 +108,10 @@ export class Crowd {
           connection.ask(text);
           if (stalled) resolve();
         },
-        onAnswer: () => resolve(),
+        onAnswer: (status) => {
+          if (status !== 200 && status !== 101) this.#lost += 1;
+          resolve();
+        },
         onEnd: (wanted) => {
           if (!wanted) this.#lost += 1;
           resolve();

@@ -8,8 +8,9 @@ export function caddy(stand: Stand): Recipe {
   const config = `{
   admin off
   auto_https off
-  persist_config off
-  log { level ERROR }
+  log {
+    level ERROR
+  }
 }
 ${scheme}://:${stand.port} {
   bind 127.0.0.1

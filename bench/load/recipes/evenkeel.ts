@@ -18,7 +18,8 @@ export function evenkeel(stand: Stand): Recipe {
   const config = {
     listen: certificate === null ? address : [{ address, tls: { cert: certificate.cert, key: certificate.key } }],
     workers: setup.workers,
-    pools: { app: { nodes } },
+    // Its default of 1024 requests at once per node would refuse a crowd that its peers let in.
+    pools: { app: { nodes, limits: { maxConnections: stand.connections } } },
     routes:
       setup.routes === 0
         ? undefined
