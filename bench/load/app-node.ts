@@ -2,6 +2,7 @@
  * A node in Node: `node app-node.ts ADDRESS...`. Bodies of fixed sizes as the static nodes have them, sized or chunked;
  * a request body is read to its end and only then answered; an upgrade is accepted, and then nothing is said.
  */
+import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
@@ -27,11 +28,20 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
   response.end();
 }
 
-function upgrade(_request: IncomingMessage, socket: Duplex): void {
+/** RFC 6455, 4.2.2: HAProxy looks whether the answer fits the key. */
+const webSocketId = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+const acceptFor = (key: string): string =>
+  createHash('sha1')
+    .update(key + webSocketId)
+    .digest('base64');
+
+function upgrade(request: IncomingMessage, socket: Duplex): void {
+  const accept = acceptFor(request.headers['sec-websocket-key'] ?? '');
   socket.on('error', () => {});
   socket.on('end', () => socket.end());
   socket.resume();
-  socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
+  const fields = `Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}`;
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n\r\n`);
 }
 
 process.on('SIGTERM', () => process.exit(0));

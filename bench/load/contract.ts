@@ -8,6 +8,7 @@
  *
  * A figure is a number under a name: cpu (microseconds of the proxy's process tree per request; `user` and `system` are its
  * parts), rate (requests/s), p50, p99, p999 (ms), rss (MiB), perConnection (KiB), addedP50 (ms over going direct), errors.
+ * NaN is a figure that could not be had.
  */
 export const proxyNames = ['evenkeel', 'nginx', 'haproxy', 'caddy', 'http-proxy-3', 'undici'] as const;
 export type ProxyName = (typeof proxyNames)[number];

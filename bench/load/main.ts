@@ -1,8 +1,8 @@
 /**
  * `npm run bench`: evenkeel beside its peers, in one run on one machine. docs/PERFORMANCE.md tells the method.
  *
- *   npm run bench                         the full form: wrk, all scenarios, 9 rounds (about two and a half hours)
- *   npm run bench -- --quick              autocannon, the scenarios that tell most, 3 rounds of a second
+ *   npm run bench                         the full form: wrk, all scenarios, 9 rounds of 3 s; takes hours
+ *   npm run bench -- --quick              autocannon, the scenarios that tell most, 3 rounds of 1 s
  *   npm run bench -- --only 100b,10k      some scenarios; --list names them all
  *   npm run bench -- --peers nginx        some peers
  *   npm run bench -- --rounds 15 --seconds 4 --out FOLDER

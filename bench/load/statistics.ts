@@ -1,7 +1,7 @@
 /**
- * Order, ratios and quartiles. On a shared machine the same program is 20 % slower a minute later, so nothing is compared
- * but neighbours in time: a round is `o a b o c d o e`, o being ours, so that each peer runs directly before or after us
- * and is held against that run. Every other round goes backwards, so that being first or second favours nobody.
+ * Order, ratios and quartiles. On a shared machine the same program is faster or slower a minute later, so nothing is
+ * compared but neighbours in time: a round is `o a b o c d o e`, o being ours, so that each peer runs directly before or
+ * after us and is held against that run. Every other round goes backwards, so that being first or second favours nobody.
  */
 import type { Sample } from './contract.ts';
 

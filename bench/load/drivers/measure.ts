@@ -150,7 +150,8 @@ async function memory(front: Front, load: Of<'idle' | 'stalled'>): Promise<Figur
     await crowd.gather(front.target, { path, count, webSocket, stalled: load.kind === 'stalled' });
     const after = await settled(front);
     const there = count - crowd.lost;
-    const perConnection = (after - before) / 1024 / Math.max(1, there);
+    // Of a crowd that lost more than one in a hundred there is no figure.
+    const perConnection = crowd.lost * 100 > count ? Number.NaN : (after - before) / 1024 / there;
     return { perConnection, connections: there, rss: after / mib, errors: crowd.lost };
   } finally {
     crowd.close();

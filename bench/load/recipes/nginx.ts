@@ -3,10 +3,11 @@ import { firstWeight, type Recipe, type Stand } from './recipe.ts';
 
 const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
+// Twice the connections that are needed: nginx closes kept ones when fewer than a sixteenth are free.
 export function nginx(stand: Stand): Recipe {
   const { setup, folder, certificate } = stand;
   const config = `${stand.nginxUser}daemon off; pid ${folder}/pid; error_log stderr crit; worker_processes ${setup.workers};
-events { worker_connections ${2 * stand.connections + 500}; }
+events { worker_connections ${4 * stand.connections}; }
 http {
   access_log ${setup.accessLog ? `${folder}/access.log combined` : 'off'};
   keepalive_requests 1000000000; keepalive_timeout 75s; tcp_nodelay on;
@@ -23,7 +24,7 @@ http {
     client_max_body_size 0;
     location / {
       proxy_pass http://app; proxy_http_version 1.1;
-      proxy_request_buffering off; proxy_max_temp_file_size 0;
+      proxy_request_buffering off; proxy_max_temp_file_size 0; proxy_read_timeout 1h; proxy_send_timeout 1h;
       proxy_set_header Connection $connection_field; proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Real-IP $remote_addr;
