@@ -85,6 +85,8 @@ export interface Scenario {
   readonly against?: { readonly label: string; readonly setup: Partial<Setup> };
   /** Each sample from a new process: what a process has grown to once, it keeps. */
   readonly fresh?: boolean;
+  /** A sample lasts so many times as long: where a request takes a second, a second holds none. */
+  readonly longer?: number;
   /** Part of the quick form. */
   readonly quick?: boolean;
   /** Figures that are compared. */

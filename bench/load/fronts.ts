@@ -112,18 +112,26 @@ export interface ProxyOptions {
   readonly certificate: Certificate | null;
 }
 
+const opensslConfig = `[req]
+distinguished_name = name
+x509_extensions = extensions
+prompt = no
+[name]
+CN = localhost
+[extensions]
+subjectAltName = DNS:localhost,IP:127.0.0.1
+`;
+
 /** Self-signed, for this run; null where there is no openssl. RSA 2048 is what most sites have. */
 export function makeCertificate(place: Place): Certificate | null {
   const openssl = find('openssl');
   if (openssl === null) return null;
-  const [cert, key, both] = ['cert.pem', 'key.pem', 'both.pem'].map((name) => join(place.folder, name)) as [
-    string,
-    string,
-    string,
-  ];
-  const args =
-    'req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1';
-  execFileSync(openssl, [...args.split(' '), '-keyout', key, '-out', cert], { stdio: 'pipe' });
+  const fileIn = (name: string): string => join(place.folder, name);
+  const [cert, key, both, config] = [fileIn('cert.pem'), fileIn('key.pem'), fileIn('both.pem'), fileIn('openssl.cnf')];
+  // Its own config, since not every openssl finds one.
+  writeFileSync(config, opensslConfig);
+  const args = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-config', config];
+  execFileSync(openssl, [...args, '-keyout', key, '-out', cert], { stdio: 'pipe' });
   writeFileSync(both, readFileSync(cert, 'utf8') + readFileSync(key, 'utf8'));
   return { cert, key, both };
 }

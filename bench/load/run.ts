@@ -164,7 +164,8 @@ class Stage {
 
   async #sample(subject: Subject): Promise<Sample['figures']> {
     const { tool, pace } = this.#options;
-    const figures = await measure(await this.#front(subject), this.load, { tool, seconds: pace.seconds });
+    const seconds = pace.seconds * (this.#scenario.longer ?? 1);
+    const figures = await measure(await this.#front(subject), this.load, { tool, seconds });
     if (this.#scenario.fresh) await this.#end(subject);
     return figures;
   }

@@ -64,6 +64,7 @@ export const scenarios: readonly Scenario[] = [
     title: 'uploads of 100 MiB',
     load: upload(100 * mib, 1),
     setup: { backend: 'app' },
+    longer: 5,
     compare: cpu,
   },
   {

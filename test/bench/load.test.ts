@@ -33,7 +33,7 @@ describe('npm run bench -- --quick', () => {
     folder = await mkdtemp(join(tmpdir(), 'evenkeel-test-'));
     ended = await bench('--quick', '--rounds', '1', '--seconds', '1', '--peers', 'undici', '--out', folder);
     results = JSON.parse(await readFile(join(folder, 'load-quick.json'), 'utf8')) as Results;
-  }, 300_000);
+  }, 600_000);
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   it('measures every quick scenario and skips none', () => {
