@@ -16,6 +16,7 @@ import type { TlsRead } from '../config/io/files.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config, ListenAddress } from '../config/model.ts';
 import { type HealthChange, HealthMonitor } from '../health/io/monitor.ts';
+import type { PoolSpec } from '../health/policy.ts';
 import type { NodeSignal } from '../proxy/outcome.ts';
 import { buildRows } from '../routing/build.ts';
 import type { Tables } from '../routing/compile.ts';
@@ -35,6 +36,8 @@ import { ThreadPool } from './threads.ts';
 export interface Loaded extends LoadedConfig {
   /** By listener name. */
   readonly tls: TlsRead['tls'];
+  /** By pool name. */
+  readonly upstreamTls: TlsRead['upstreamTls'];
   /** Absolute names. */
   readonly files: TlsRead['files'];
   /** Of the file that it came from. */
@@ -155,7 +158,7 @@ export class Control {
     const rows = this.#build(this.#loaded);
     if (!rows.ok) return rows;
     this.#places = placesOf(rows.value);
-    this.monitor.configure(config.pools);
+    this.monitor.configure(poolSpecs(this.#loaded));
     this.#publisher.publish(rows.value, ++this.#version);
     this.#housekeeper = setInterval(() => this.#keepHouse(), housekeeping).unref();
     void this.#warnOfNames(config);
@@ -180,7 +183,7 @@ export class Control {
     this.#log.setLevel(next.config.log.level);
     this.#places = placesOf(rows.value);
     this.#board.keepOnly(new Set([...this.#places.values()].map(({ node }) => node)));
-    this.monitor.configure(next.config.pools);
+    this.monitor.configure(poolSpecs(next));
     // The old snapshot serves until the new nodes are known: a pool whose nodes are all new would have none that is fit.
     await this.#firstHealth();
     const version = ++this.#version;
@@ -205,7 +208,7 @@ export class Control {
 
   #build(next: Loaded): Result<Tables, readonly string[]> {
     try {
-      return ok(buildRows(next.config, this.slots));
+      return ok(buildRows(next.config, this.slots, next.upstreamTls));
     } catch (error) {
       this.slots.retire(this.#loaded.config, this.#version);
       return err([(error as Error).message]);
@@ -276,10 +279,24 @@ const accessOf = (config: Config): { format: 'json' | 'combined' | 'off'; file: 
   file: config.log.accessFile,
 });
 
-const renewedCertificates = (from: Loaded, to: Loaded): string[] =>
-  to.config.listen
-    .filter(({ name, tls }) => tls !== null && from.tls.has(name) && !sameData(from.tls.get(name), to.tls.get(name)))
-    .map(({ name }) => `certificate of listener ${name}`);
+const renewedCertificates = (from: Loaded, to: Loaded): string[] => [
+  ...renewed(from.tls, to.tls).map((name) => `certificate of listener ${name}`),
+  ...renewed(from.upstreamTls, to.upstreamTls).map((name) => `certificates of pool ${name}`),
+];
+
+const renewed = <T>(from: ReadonlyMap<string, T>, to: ReadonlyMap<string, T>): string[] =>
+  [...to].filter(([name, now]) => from.has(name) && !sameData(from.get(name), now)).map(([name]) => name);
+
+/** As health wants them: an https node is probed with what its pool says of TLS. */
+const poolSpecs = ({ config, upstreamTls }: Loaded): PoolSpec[] =>
+  config.pools.map((pool) => ({
+    ...pool,
+    nodes: pool.nodes.map((node) => {
+      const secure = upstreamTls.get(pool.name);
+      if (node.address.kind === 'unix' || !node.address.tls || secure === undefined) return node;
+      return { ...node, address: { ...node.address, secure } };
+    }),
+  }));
 
 const placeName = (pool: string, node: string): string => JSON.stringify([pool, node]);
 

@@ -69,14 +69,13 @@ export interface NodePlace {
   readonly id: string;
 }
 
-/** `http://10.0.0.11:3000`, `http://app`, `http://[::1]:3000`, `unix:/run/app.sock`. */
+/** `http://10.0.0.11:3000`, `https://app.internal`, `http://app`, `http://[::1]:3000`, `unix:/run/app.sock`. */
 export function parseNodeUrl(text: string): Result<NodePlace, Fault> {
   if (text.startsWith('unix:')) {
     const path = parseUnix(text);
     return path.ok ? ok({ url: text, address: { kind: 'unix', path: path.value }, id: path.value }) : path;
   }
-  if (/^https:/i.test(text)) return err('is an https node, which is not available in this version\nuse http://');
-  if (!/^http:\/\//i.test(text)) return err(`is not the url of a node\nwrite ${likelyUrl(text)}`);
+  if (!/^https?:\/\//i.test(text)) return err(`is not the url of a node\nwrite ${likelyUrl(text)}`);
   if (/[^\x21-\x7e]/.test(text) || !URL.canParse(text)) return err('is not a url\nwrite http://host:port');
   const url = new URL(text);
   if (url.username !== '' || url.password !== '')
@@ -84,12 +83,13 @@ export function parseNodeUrl(text: string): Result<NodePlace, Fault> {
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '' || /[?#]/.test(text)) {
     return err('must end behind the port\nto change paths, use stripPrefix or replacePrefix in a route');
   }
-  const port = url.port === '' ? 80 : Number(url.port);
+  const tls = url.protocol === 'https:';
+  const port = url.port === '' ? (tls ? 443 : 80) : Number(url.port);
   if (port === 0) return err('has port 0');
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
   return ok({
     url: text.replace(/\/$/, ''),
-    address: { kind: 'tcp', host, port },
+    address: { kind: 'tcp', host, port, ...(tls ? { tls } : {}) },
     id: `${url.hostname}:${port}`,
   });
 }

@@ -12,6 +12,7 @@ import type {
   RouteAction,
   RouteConfig,
   TlsConfig,
+  UpstreamTlsConfig,
 } from './model.ts';
 
 type Complete = { readonly [K in keyof Draft]: NonNullable<Draft[K]> };
@@ -69,9 +70,14 @@ function buildPool(name: string, rest: PoolRest, nodes: readonly NodeDraft[]): P
     slowStart: typeof rest.slowStart === 'object' ? rest.slowStart : null,
     panicThreshold: rest.panicThreshold,
     retry: rest.retry,
-    upstream: rest.upstream,
+    upstream: { ...rest.upstream, tls: buildUpstreamTls(rest.upstream.tls) },
     limits: rest.limits,
   };
+}
+
+function buildUpstreamTls(tls: PoolRest['upstream']['tls']): UpstreamTlsConfig {
+  const { ca = null, cert = null, key = null, verify, servername = null } = tls;
+  return { ca, cert, key, verify, servername };
 }
 
 const tcpChecks = { kind: 'tcp', interval: 2000, timeout: 1000, fall: 3, rise: 2, jitter: 0.1 } as const;

@@ -120,6 +120,7 @@ function checkPool(pool: PoolDraft, ledger: Ledger): void {
   const path = ['pools', pool.name];
   checkBalance(pool, pool.rest, ledger);
   checkHealth(pool, pool.rest, ledger);
+  checkUpstreamTls(pool, pool.rest, ledger);
   const { passive } = pool.rest;
   if (typeof passive === 'object' && passive.ejectBase > passive.ejectMax) {
     const written = at(ledger.tree, [...path, 'passive', 'ejectBase']) ? 'ejectBase' : 'ejectMax';
@@ -206,4 +207,33 @@ function checkHealth({ name, nodes }: PoolDraft, { health }: PoolRest, ledger: L
       'remove port',
     );
   }
+}
+
+function checkUpstreamTls({ name, nodes }: PoolDraft, { upstream }: PoolRest, ledger: Ledger): void {
+  const path = ['pools', name, 'upstream', 'tls'];
+  if (at(ledger.tree, path) === null) return;
+  const encrypted = nodes.some(
+    (node) => node === null || (node.place.address.kind === 'tcp' && node.place.address.tls),
+  );
+  if (!encrypted)
+    ledger.problems.error(keyPlaceOf(ledger, path), 'tls has no effect: no node of the pool is https', 'remove it');
+  const { ca, cert, key, verify, servername } = upstream.tls;
+  if ((cert === undefined) !== (key === undefined)) {
+    const missing = cert === undefined ? 'cert' : 'key';
+    ledger.problems.error(placeOf(ledger, [...path, missing]), `${missing} is missing`, 'cert and key go together');
+  }
+  if (verify) return;
+  if (ca !== undefined)
+    ledger.problems.error(
+      keyPlaceOf(ledger, [...path, 'ca']),
+      'ca has no effect with verify: false',
+      'remove one of them',
+    );
+  const hint = 'name their authority in ca, or the name they have in servername';
+  const what = servername === undefined ? '' : ` as ${servername}`;
+  ledger.problems.warning(
+    placeOf(ledger, [...path, 'verify']),
+    `the nodes of pool ${name} are not verified: whoever is in between can pose${what} as one of them`,
+    hint,
+  );
 }

@@ -55,6 +55,19 @@ export interface TlsMaterial {
   readonly clientCert: { readonly ca: string; readonly mode: ClientCertMode } | null;
 }
 
+/** How https nodes are spoken to. Names of PEM files; null: Node's own authorities, no certificate of ours. */
+export interface UpstreamTlsConfig {
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+  readonly verify: boolean;
+  /** Name to ask for and to verify; null: the host of the node's url. */
+  readonly servername: string | null;
+}
+
+/** The same with PEM text in place of names. */
+export type UpstreamTls = UpstreamTlsConfig;
+
 export interface Certificate {
   /** PEM text, with the chain. */
   readonly cert: string;
@@ -93,9 +106,9 @@ export interface PoolConfig {
   readonly limits: PoolLimits;
 }
 
-/** Where a node is reached. `https` nodes are later work. */
+/** Where a node is reached. `tls`: it speaks https. */
 export type NodeAddress =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly tls?: true }
   | { readonly kind: 'unix'; readonly path: string };
 
 export interface NodeConfig {
@@ -169,6 +182,7 @@ export interface UpstreamConfig {
   readonly idleTimeout: Millis;
   /** Idle connections kept per node and data thread. */
   readonly maxIdle: number;
+  readonly tls: UpstreamTlsConfig;
 }
 
 export interface PoolLimits {

@@ -14,7 +14,16 @@ import { formatDuration, formatShare, formatSize } from '../base/units.ts';
 import { typed } from './expand.ts';
 import { itemPath } from './ledger.ts';
 import type { LoadedConfig } from './load.ts';
-import type { FieldEdits, HashKey, HealthConfig, ListenAddress, PoolConfig, RouteConfig, TlsConfig } from './model.ts';
+import type {
+  FieldEdits,
+  HashKey,
+  HealthConfig,
+  ListenAddress,
+  PoolConfig,
+  RouteConfig,
+  TlsConfig,
+  UpstreamTlsConfig,
+} from './model.ts';
 import { at, type Path, type Tree } from './tree.ts';
 
 interface Leaf {
@@ -115,6 +124,24 @@ function tlsOut({ certificates, minVersion, clientCert }: TlsConfig, written: Tr
   ]);
 }
 
+function upstreamOut(pool: PoolConfig): Out {
+  const { tls, maxIdle, ...times } = pool.upstream;
+  return map([
+    ...Object.entries(times).map(([key, value]) => [key, duration(value)] as const),
+    ['maxIdle', leaf(maxIdle)],
+    isEncrypted(pool) ? ['tls', upstreamTlsOut(tls)] : null,
+  ]);
+}
+
+/** Without an https node the key is refused. */
+const isEncrypted = ({ nodes }: PoolConfig): boolean =>
+  nodes.some(({ address }) => address.kind === 'tcp' && address.tls === true);
+
+function upstreamTlsOut({ verify, ...names }: UpstreamTlsConfig): Out {
+  const given = Object.entries(names).flatMap(([key, name]) => (name === null ? [] : [[key, text(name)] as const]));
+  return map([...given, ['verify', leaf(verify)]]);
+}
+
 function poolOut(pool: PoolConfig): Out {
   const { balance, passive, slowStart, retry, limits } = pool;
   const hashes = balance.algorithm === 'consistent-hash';
@@ -165,12 +192,7 @@ function poolOut(pool: PoolConfig): Out {
         ['backoff', duration(retry.backoff)],
       ]),
     ],
-    [
-      'upstream',
-      map(
-        Object.entries(pool.upstream).map(([key, value]) => [key, key === 'maxIdle' ? leaf(value) : duration(value)]),
-      ),
-    ],
+    ['upstream', upstreamOut(pool)],
     [
       'limits',
       map([

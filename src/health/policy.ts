@@ -6,8 +6,17 @@
 import type { Millis, NodeId } from '../base/ids.ts';
 import type { Wish } from '../base/node-state.ts';
 
+/** How an https node is spoken to. PEM text; null: Node's own authorities, no certificate of ours, the url's host. */
+export interface ProbeTls {
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+  readonly verify: boolean;
+  readonly servername: string | null;
+}
+
 export type ProbeAddress =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly secure?: ProbeTls }
   | { readonly kind: 'unix'; readonly path: string };
 
 /** How a node is probed, and how many answers make a verdict. */

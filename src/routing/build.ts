@@ -5,7 +5,15 @@
 import { assert } from '../base/assert.ts';
 import { hash32 } from '../base/hash.ts';
 import type { NodeId } from '../base/ids.ts';
-import type { Config, FieldEdits, NodeAddress, NodeConfig, PoolConfig, RouteConfig } from '../config/model.ts';
+import type {
+  Config,
+  FieldEdits,
+  NodeAddress,
+  NodeConfig,
+  PoolConfig,
+  RouteConfig,
+  UpstreamTls,
+} from '../config/model.ts';
 import type { Tables } from './compile.ts';
 import { hostOf } from './rewrite.ts';
 import type { NodeRow, PoolRow, RouteRow, Settings } from './snapshot.ts';
@@ -18,11 +26,15 @@ export interface SlotLookups {
   listener(name: string): number;
 }
 
-/** All rows of a config. Throws AssertionError for a field edit that could break a head in two. */
-export function buildRows(config: Config, slots: SlotLookups): Tables {
+/** All rows of a config. `tls`: what stands in the files of pools with https nodes, by pool. Throws AssertionError for a field edit that could break a head in two. */
+export function buildRows(
+  config: Config,
+  slots: SlotLookups,
+  tls: ReadonlyMap<string, UpstreamTls> = new Map(),
+): Tables {
   return {
     settings: settingsOf(config),
-    pools: config.pools.map((pool) => poolRow(pool, slots)),
+    pools: config.pools.map((pool) => poolRow(pool, slots, tls.get(pool.name) ?? null)),
     nodes: new Map(config.pools.map((pool) => [pool.name, pool.nodes.map((node) => nodeRow(pool.name, node, slots))])),
     routes: config.routes.map((route) => routeRow(route, slots)),
     listeners: Object.fromEntries(config.listen.map((listener) => [listener.name, slots.listener(listener.name)])),
@@ -39,14 +51,16 @@ function settingsOf(config: Config): Settings {
   };
 }
 
-function poolRow(pool: PoolConfig, slots: SlotLookups): PoolRow {
+function poolRow(pool: PoolConfig, slots: SlotLookups, tls: UpstreamTls | null): PoolRow {
+  const { tls: _names, ...upstream } = pool.upstream;
   return {
     name: pool.name,
     slot: slots.pool(pool.name),
     revision: 0,
     balance: pool.balance,
     retry: pool.retry,
-    upstream: pool.upstream,
+    upstream,
+    tls,
     limits: pool.limits,
     errorsToEject: pool.passive.consecutiveErrors,
     nodeCount: pool.nodes.length,

@@ -15,6 +15,7 @@ import type {
   PoolConfig,
   RouteConfig,
   TlsMaterial,
+  UpstreamTls,
 } from '../config/model.ts';
 
 /** A node as the data plane needs it. (slot, generation) names it for life: sockets to it live on while both stay. */
@@ -38,8 +39,10 @@ export interface PoolRow {
   readonly revision: number;
   readonly balance: PoolConfig['balance'];
   readonly retry: PoolConfig['retry'];
-  readonly upstream: PoolConfig['upstream'];
+  readonly upstream: Omit<PoolConfig['upstream'], 'tls'>;
   readonly limits: PoolConfig['limits'];
+  /** For https nodes; null if there are none. */
+  readonly tls: UpstreamTls | null;
   /** Consecutive 5xx answers, resets and time-outs after which `errors` is signalled (passive health); 0 = never. */
   readonly errorsToEject: number;
   /** Nodes in the pool, for the receiver to know that its table is whole. */

@@ -106,6 +106,18 @@ describe('where a node is', () => {
     expect(parseNodeUrl(text)).toEqual({ ok: true, value: { url, address: { kind: 'tcp', host, port }, id } });
   });
 
+  it.each([
+    ['https://app', 'app', 443, 'app:443'],
+    ['HTTPS://App:8443/', 'app', 8443, 'app:8443'],
+    ['https://[::1]', '::1', 443, '[::1]:443'],
+  ])('%s, over TLS', (text, host, port, id) => {
+    const url = text.replace(/\/$/, '');
+    expect(parseNodeUrl(text)).toEqual({
+      ok: true,
+      value: { url, address: { kind: 'tcp', host, port, tls: true }, id },
+    });
+  });
+
   it('a socket', () => {
     expect(parseNodeUrl('unix:/run/app.sock')).toEqual({
       ok: true,
@@ -119,7 +131,7 @@ describe('where a node is', () => {
     ['app:3000', /write http:\/\/app:3000$/],
     ['//app', /is not the url of a node/],
     ['tcp://app:1', /is not the url of a node/],
-    ['https://app', /not available in this version/],
+    ['https://app/x', /must end behind the port/],
     ['http://', /is not a url/],
     ['http://a b', /is not a url/],
     ['http://a:x', /is not a url/],

@@ -88,6 +88,9 @@ describe('kinds of values', () => {
     [`trustedProxies: 10.0.0.0\n${pools}`, /trustedProxies must be a list, not text/],
     [`listen: []\n${pools}`, /listen is an empty list/],
     [`listen: [{}]\n${pools}`, /address is missing/],
+    ['pools: { app: { nodes: [http://a], upstream: { tls: { servername: a.b } } } }', /no node of the pool is https/],
+    ['pools: { app: { nodes: [https://a], upstream: { tls: { cert: a } } } }', /upstream.tls.key: key is missing/],
+    ['pools: { app: { nodes: [https://a], upstream: { tls: { servername: "*.a" } } } }', /is not a host such as/],
     [`listen: { address: ":443", tls: { cert: a } }\n${pools}`, /listen.tls.key: key is missing/],
     [`listen: { address: ":443", tls: { key: b, minVersion: 1.3 } }\n${pools}`, /listen.tls.cert: cert is missing/],
     [
@@ -158,7 +161,6 @@ describe('nodes', () => {
   const node = (text: string) => `pools: { a: { nodes: [${text}] } }`;
   one([
     [node('10.0.0.1:3000'), /is not the url of a node \| write http:\/\/10.0.0.1:3000/],
-    [node('https://a'), /is an https node, which is not available in this version \| use http/],
     [node('"ftp://a"'), /is not the url of a node \| write http:\/\/host:port or unix:\/path/],
     [node('http://a/api'), /must end behind the port \| to change paths/],
     [node('"http://a/?x"'), /must end behind the port/],

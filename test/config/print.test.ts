@@ -47,6 +47,8 @@ pools:
     retry: { methods: [PUT], statuses: [502, 503], buffer: 1000B }
     limits: { queueTimeout: 0 }
   api: { nodes: [http://c], health: off, slowStart: 5s }
+  tls: { nodes: [https://e, http://f], upstream: { tls: { ca: ca.pem, cert: c.pem, key: k.pem, servername: e.f } } }
+  any: { nodes: [https://g], upstream: { tls: { verify: false } } }
   tcp: { nodes: [http://d], health: { kind: tcp, port: 99 } }
 routes:
   - { listen: 80, host: "*.a.b", path: /v1, method: [GET, POST], headers: { X-A: "1", X-B: true }, pool: app, stripPrefix: true }

@@ -1,4 +1,6 @@
 /** TLS as a user has it: certificates in files, named in the config, watched. */
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { startEvenkeel } from '../helpers/evenkeel.ts';
 import { until } from '../helpers/poll.ts';
@@ -21,8 +23,9 @@ describe('certificates', () => {
     const kept = await tlsClient(scope, port);
     expect([kept.server, await kept.status()]).toEqual(['old.test', 200]);
     await replaceFiles(old, next);
-    await until('the next one', async () => (await tlsClient(scope, port)).server === 'next.test');
-    expect(child.output()).toContain(`config reloaded: certificate of listener 127.0.0.1:${port}`);
+    const line = `config reloaded: certificate of listener 127.0.0.1:${port}`;
+    await until('the reload', () => child.output().includes(line));
+    for (let i = 0; i < 8; i++) expect((await tlsClient(scope, port)).server).toBe('next.test');
     expect(await kept.status()).toBe(200);
     await replaceFiles(old, { ...next, key: 'no key' });
     await until('the refusal', () => child.output().includes('reload-refused'));
@@ -49,5 +52,42 @@ describe('certificates', () => {
     expect(await (await tlsClient(scope, port)).status()).toBe(200);
     await change(`127.0.0.1:${port}`);
     expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
+  });
+});
+
+describe('https nodes', () => {
+  it('are checked and asked over TLS, with our authority, and by another one after a reload', async () => {
+    const scope = testScope();
+    const folder = await scope.folder();
+    const authority = await makeCertificate(folder, 'authority', { authority: true });
+    const stranger = await makeCertificate(folder, 'stranger', { authority: true });
+    const pem = await makeCertificate(folder, 'node.test', { names: ['node.test'], by: authority });
+    const server = createServer({ cert: pem.cert, key: pem.key }, (_request, response) => response.end('over TLS'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    scope.own({
+      stop: () => {
+        server.closeAllConnections();
+        server.close();
+      },
+    });
+    const settings = (ca: string) => ({
+      pools: {
+        app: {
+          nodes: [`https://127.0.0.1:${(server.address() as AddressInfo).port}`],
+          health: { path: '/up', interval: '50ms', downInterval: '50ms', fastInterval: '50ms' },
+          upstream: { tls: { ca, servername: 'node.test' }, idleTimeout: '50ms' },
+        },
+      },
+    });
+    const evenkeel = await startEvenkeel(scope, settings(authority.files.cert));
+    const url = `http://127.0.0.1:${evenkeel.port}/`;
+    expect(await (await fetch(url)).text()).toBe('over TLS');
+    await evenkeel.reload(settings(stranger.files.cert));
+    await evenkeel.fit(0);
+    expect((await evenkeel.pool()).nodes[0]?.why).toMatch(/certificate/);
+    expect((await fetch(url)).status).toBe(503);
+    await replaceFiles(stranger, authority);
+    await evenkeel.fit(1);
+    expect(await (await fetch(url)).text()).toBe('over TLS');
   });
 });

@@ -16,6 +16,8 @@ function node(id: string, address: NodeAddress): NodeConfig {
   return { id: nodeId(id), url: `http://${id}`, address, weight: 1, backup: id === 'spare', wish: 'ready' };
 }
 
+const noTls = { ca: null, cert: null, key: null, verify: true, servername: null };
+
 function poolOf(name: string, nodes: readonly NodeConfig[]): PoolConfig {
   const { balance, retry, upstream, limits } = poolRow(name, 0);
   const passive = { consecutiveErrors: 7, ejectBase: 30_000, ejectMax: 300_000, maxEjected: 0.5 };
@@ -24,7 +26,7 @@ function poolOf(name: string, nodes: readonly NodeConfig[]): PoolConfig {
     nodes,
     balance,
     retry,
-    upstream,
+    upstream: { ...upstream, tls: noTls },
     limits,
     passive,
     health: null,

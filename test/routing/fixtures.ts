@@ -59,6 +59,7 @@ export function pool(name: string, nodeCount: number, parts: Partial<PoolRow> = 
       maxIdle: 64,
     },
     limits: { maxConnections: 1024, maxPending: 1024, queueTimeout: 5000 },
+    tls: null,
     errorsToEject: 5,
     nodeCount,
     ...parts,

@@ -10,7 +10,7 @@ import { createSecureContext } from 'node:tls';
 import { err, ok, type Result } from '../../base/result.ts';
 import { itemPath } from '../ledger.ts';
 import type { LoadedConfig } from '../load.ts';
-import type { Certificate, Problem, TlsConfig, TlsMaterial } from '../model.ts';
+import type { Certificate, Problem, TlsConfig, TlsMaterial, UpstreamTls, UpstreamTlsConfig } from '../model.ts';
 import { Problems } from '../problems.ts';
 import { certificateNames } from '../tls-names.ts';
 import { at, markAt, type Path } from '../tree.ts';
@@ -19,6 +19,8 @@ import { readText } from './read.ts';
 export interface TlsRead {
   /** By the listener's name. */
   readonly tls: ReadonlyMap<string, TlsMaterial>;
+  /** By the pool's name; pools without https nodes are left out. */
+  readonly upstreamTls: ReadonlyMap<string, UpstreamTls>;
   /** Absolute names of all files that were read, each once. */
   readonly files: readonly string[];
   readonly warnings: readonly Problem[];
@@ -29,7 +31,7 @@ const day = 24 * 3600 * 1000;
 /** A certificate that runs out sooner is worth a warning. */
 export const expiryWarning = 14 * day;
 
-/** Reads what `config.listen` names. Relative names start at the config file's folder. `now`: wall clock. */
+/** Reads what `config.listen` and pools name. Relative names start at the config file's folder. `now`: wall clock. */
 export async function readTls(loaded: LoadedConfig, now: Date): Promise<Result<TlsRead, readonly Problem[]>> {
   const reader = new TlsReader(loaded, now);
   const tls = new Map<string, TlsMaterial>();
@@ -38,8 +40,14 @@ export async function readTls(loaded: LoadedConfig, now: Date): Promise<Result<T
     const material = await reader.read(listener.tls, [...itemPath(loaded.tree, 'listen', index), 'tls']);
     tls.set(listener.name, material);
   }
+  const upstreamTls = new Map<string, UpstreamTls>();
+  for (const { name, nodes, upstream } of loaded.config.pools) {
+    if (!nodes.some(({ address }) => address.kind === 'tcp' && address.tls)) continue;
+    upstreamTls.set(name, await reader.readUpstream(upstream.tls, ['pools', name, 'upstream', 'tls']));
+  }
   const { problems } = reader;
-  return problems.failed ? err(problems.list()) : ok({ tls, files: [...reader.files], warnings: problems.list() });
+  if (problems.failed) return err(problems.list());
+  return ok({ tls, upstreamTls, files: [...reader.files], warnings: problems.list() });
 }
 
 /** What a problem is said with. */
@@ -73,9 +81,18 @@ class TlsReader {
       if (certificate !== null) certificates.push(certificate);
     }
     this.#checkNames(tls, certificates, path);
-    const ca = tls.clientCert === null ? null : await this.#readAuthorities(tls.clientCert.ca, path);
+    const caPath = [...path, 'clientCert', 'ca'];
+    const ca = tls.clientCert === null ? null : await this.#readAuthorities(tls.clientCert.ca, caPath);
     const clientCert = tls.clientCert === null || ca === null ? null : { ca, mode: tls.clientCert.mode };
     return { certificates, minVersion: tls.minVersion, clientCert };
+  }
+
+  /** Whole only if no problem was told. */
+  async readUpstream(tls: UpstreamTlsConfig, path: Path): Promise<UpstreamTls> {
+    const ca = tls.ca === null ? null : await this.#readAuthorities(tls.ca, [...path, 'ca']);
+    const { cert, key } = tls;
+    const pair = cert === null || key === null ? null : await this.#readPair({ cert, key }, path);
+    return { ...tls, ca, cert: pair?.cert ?? null, key: pair?.key ?? null };
   }
 
   async #readPair(names: Pair['names'], path: Path): Promise<Certificate | null> {
@@ -146,8 +163,7 @@ class TlsReader {
   }
 
   /** All authorities of the file as PEM, or null after telling what is wrong. */
-  async #readAuthorities(name: string, tlsPath: Path): Promise<string | null> {
-    const path = [...tlsPath, 'clientCert', 'ca'];
+  async #readAuthorities(name: string, path: Path): Promise<string | null> {
     const text = await this.#text(name, path);
     if (text === null) return null;
     const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];

@@ -5,6 +5,7 @@ import { parseHostPattern, parseNodeUrl } from '../addresses.ts';
 import { parseFieldName, parseFieldValue, parseMethod, parseStatusRange } from '../http-words.ts';
 import type { HashKey } from '../model.ts';
 import { duration, off, oneOrMore, parsed, section, share, size, whole } from './scalars.ts';
+import { upstreamTls } from './tls.ts';
 
 const timeout = { min: '1ms', max: '24h' };
 
@@ -62,7 +63,7 @@ export const node = z
         .optional()
         .meta({ 'x-default': 'host:port' })
         .describe("The node's name in logs, metrics and the API. Unique in its pool."),
-      url: nodeUrl.describe('`http://host:port` or `unix:/path`. No path behind the port.'),
+      url: nodeUrl.describe('`http://host:port`, `https://host:port` or `unix:/path`. No path behind the port.'),
       weight: whole(0, 1000).prefault(1).describe('Share of the traffic relative to the others. 0: no new traffic.'),
       backup: z.boolean().prefault(false).describe('Used only when no other node of the pool is fit.'),
       wish: z
@@ -83,7 +84,7 @@ const healthLong = section({
     .enum(['http', 'https', 'tcp'])
     .prefault('http')
     .describe(
-      '`http` and `https` ask for a path; `tcp` only connects. https verifies the certificate, for the name in `host`.',
+      '`http` asks for a path, over TLS where the node is https; `https` does so at any node, and verifies the certificate for the name in `host`; `tcp` only connects.',
     ),
   path: probePath.optional().meta({ 'x-default': '/' }).describe('What to ask for; a query is allowed.'),
   method: z.enum(['GET', 'HEAD']).optional().meta({ 'x-default': 'GET' }).describe('The method of the probe.'),
@@ -217,6 +218,7 @@ export const upstream = section({
     .prefault('4s')
     .describe("How long an unused connection is kept. Keep it below the node's own limit (5 s in Node)."),
   maxIdle: whole(0, 65_536).prefault(256).describe('Unused connections kept per node and data thread.'),
+  tls: upstreamTls,
 })
   .prefault({})
   .describe('Connections to nodes.');

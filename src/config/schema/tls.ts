@@ -1,6 +1,7 @@
 /** TLS of a listener: which certificates, how old a protocol, whether clients show a certificate of their own. */
 import * as z from 'zod';
 import { err, ok } from '../../base/result.ts';
+import { parseHostPattern } from '../addresses.ts';
 import type { TlsVersion } from '../model.ts';
 import { file, parsed, section } from './scalars.ts';
 
@@ -50,3 +51,31 @@ export const listenerTls = section({
 }).describe(
   'With it the listener speaks HTTPS. The files are read and compared when the config is loaded, and watched.',
 );
+
+const hostName = parsed('name', (text) => {
+  const name = parseHostPattern(text);
+  return name.ok && !text.startsWith('*') ? name : err('is not a host such as app.example.com');
+});
+
+/** For https nodes. check.ts refuses it where there are none. */
+export const upstreamTls = section({
+  ca: file('a file of certificates')
+    .optional()
+    .meta({ 'x-default': "Node's own" })
+    .describe("PEM file with the authorities that sign the nodes' certificates, in place of the public ones."),
+  cert: file('a certificate file')
+    .optional()
+    .meta({ 'x-default': 'none' })
+    .describe('PEM file with a certificate that evenkeel shows to nodes, and the chain behind it.'),
+  key: file('a key file').optional().meta({ 'x-default': 'none' }).describe('PEM file with its private key.'),
+  verify: z
+    .boolean()
+    .prefault(true)
+    .describe('Whether the certificate of a node must verify. `false`: anybody may pose as it.'),
+  servername: hostName
+    .optional()
+    .meta({ 'x-default': "the host of the node's url" })
+    .describe('Name to ask nodes for (SNI), which their certificate must hold.'),
+})
+  .prefault({})
+  .describe('TLS to `https://` nodes. Files are watched; connections that are open stay as they are.');

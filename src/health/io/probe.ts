@@ -8,15 +8,16 @@
  * The time-out covers everything from the name's resolution to the body's end. Never throws and never rejects: what
  * went wrong is the result. A time-out that comes late was served by a process that stood still: the node, whose answer
  * may wait in the kernel, gets the time-out once more.
- * Certificates are verified against Node's store (NODE_EXTRA_CA_CERTS adds to it), for the name in `host`.
+ * An https node is asked over TLS by its pool's rules, whatever the kind. With the kind https, others are, too: verified
+ * against Node's store (NODE_EXTRA_CA_CERTS adds to it), for the name in `host`.
  */
 import net from 'node:net';
-import { Client, type Dispatcher } from 'undici';
+import { type buildConnector, Client, type Dispatcher } from 'undici';
 import { isExhausted } from '../../base/errno.ts';
 import type { Millis } from '../../base/ids.ts';
 import { type HealthAnswer, plainAnswer, readAnswer } from '../answer.ts';
 import type { ProbeResult } from '../machine.ts';
-import type { HealthPolicy, ProbeAddress } from '../policy.ts';
+import type { HealthPolicy, ProbeAddress, ProbeTls } from '../policy.ts';
 import { inWords } from '../why.ts';
 
 export interface ProbeTarget {
@@ -124,14 +125,15 @@ function probeHttp(attempt: Attempt): void {
   const { address, policy } = attempt.target;
   const authority = authorityOf(address, policy);
   const host = policy.host ?? authority;
-  const client = new Client(`${policy.kind}://${authority}`, {
+  const tls = address.kind === 'tcp' ? address.secure : undefined;
+  const client = new Client(`${tls === undefined ? policy.kind : 'https'}://${authority}`, {
     allowH2: false,
     headersTimeout: 0,
     bodyTimeout: 0,
     connect: {
       timeout: 0,
       ...(address.kind === 'unix' ? { socketPath: address.path } : {}),
-      ...(policy.kind === 'https' ? serverName(host) : {}),
+      ...(tls !== undefined ? tlsOptions(tls) : policy.kind === 'https' ? serverName(host) : {}),
     },
   });
   attempt.onEnd(() => void client.destroy().catch(ignore));
@@ -216,6 +218,16 @@ function authorityOf(address: ProbeAddress, policy: HealthPolicy): string {
   if (address.kind === 'unix') return 'localhost';
   const host = net.isIPv6(address.host) ? `[${address.host}]` : address.host;
   return `${host}:${policy.port ?? address.port}`;
+}
+
+/** Without a name of its own, undici asks for the host of the url. */
+function tlsOptions({ ca, cert, key, verify, servername }: ProbeTls): buildConnector.BuildOptions {
+  return {
+    rejectUnauthorized: verify,
+    ...(ca === null ? {} : { ca }),
+    ...(cert === null || key === null ? {} : { cert, key }),
+    ...(servername === null ? {} : { servername }),
+  };
 }
 
 /** TLS server name and the name that the certificate must carry; an address is checked as such. */

@@ -3,6 +3,9 @@
  * close. A request that may not be sent twice gets only a connection that was busy within the last second, else a new
  * one: 471 of 730 POSTs were lost in a race with an app server's own keep-alive time-out otherwise.
  */
+import { isIP } from 'node:net';
+import { type ConnectionOptions, createSecureContext } from 'node:tls';
+import { sameData } from '../../base/equal.ts';
 import type { NodeRow, PoolRow } from '../../routing/snapshot.ts';
 import { bucketOf } from '../../scoreboard/histogram.ts';
 import { type NodeCounter, nodeCounters } from '../../scoreboard/layout.ts';
@@ -16,10 +19,29 @@ const sameBreakMs = 100;
 
 const columns = Object.fromEntries(nodeCounters.map((name, index) => [name, index])) as Record<NodeCounter, number>;
 
+/** What does not change from one connection to the next. An address is no server name; Node verifies it as an address. */
+function upstreamTlsOptions(tls: PoolRow['tls'], host: string): ConnectionOptions {
+  const { ca, cert, key } = tls ?? { ca: null, cert: null, key: null };
+  const name = tls?.servername ?? host;
+  return {
+    secureContext: createSecureContext({
+      ...(ca === null ? {} : { ca }),
+      ...(cert === null || key === null ? {} : { cert, key }),
+    }),
+    rejectUnauthorized: tls?.verify ?? true,
+    ALPNProtocols: ['http/1.1'],
+    ...(isIP(name) === 0 ? { servername: name } : {}),
+  };
+}
+
 export class UpstreamNode {
   readonly context: Context;
   row: NodeRow;
   #limits: PoolRow['upstream'];
+  #pool: PoolRow;
+  #tls: ConnectionOptions | null = null;
+  /** The last TLS session: the next connection resumes it. */
+  #session: Buffer | undefined;
   readonly #counters: Float64Array;
   readonly #base: number;
   readonly #histogram: number;
@@ -31,6 +53,7 @@ export class UpstreamNode {
     this.context = context;
     this.row = row;
     this.#limits = pool.upstream;
+    this.#pool = pool;
     this.#counters = context.counters;
     this.#base = counterRow.node(row.slot);
     this.#histogram = counterRow.nodeHistogram(row.slot);
@@ -43,6 +66,23 @@ export class UpstreamNode {
   update(row: NodeRow, pool: PoolRow): void {
     this.row = row;
     this.#limits = pool.upstream;
+    if (!sameData(pool.tls, this.#pool.tls)) {
+      this.#tls = null;
+      this.#session = undefined;
+    }
+    this.#pool = pool;
+  }
+
+  /** Options of a TLS connection; null for a plain one. */
+  tlsOptions(): ConnectionOptions | null {
+    const { address } = this.row;
+    if (address.kind === 'unix' || address.tls !== true) return null;
+    this.#tls ??= upstreamTlsOptions(this.#pool.tls, address.host);
+    return this.#session === undefined ? this.#tls : { ...this.#tls, session: this.#session };
+  }
+
+  keepSession(session: Buffer): void {
+    this.#session = session;
   }
 
   count(counter: NodeCounter, by = 1): void {

@@ -11,6 +11,7 @@
  * (buffers.ts). What must outlive the callback is copied or turned into a string before the callback returns.
  */
 import { connect, type Socket, type TcpSocketConnectOpts } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { Timed } from '../../base/wheel.ts';
 import { threadCell } from '../../scoreboard/layout.ts';
 import { connectFailure, type Failure } from '../errors.ts';
@@ -53,6 +54,9 @@ export class Upstream extends Timed {
   stream: StreamBuffer | null = null;
   readonly #context: Context;
   readonly #begun: number;
+  readonly #tls: boolean;
+  /** Came before the node was verified. */
+  #session: Buffer | null = null;
   /** The buffer that the handle reads into now. */
   #handed: Buffer | null = null;
 
@@ -63,14 +67,34 @@ export class Upstream extends Timed {
     this.#begun = node.context.now();
     node.count('connects');
     node.context.addToThread(threadCell.upstreams, 1);
-    this.socket = connect(this.#connectOptions());
+    const tls = node.tlsOptions();
+    this.#tls = tls !== null;
+    this.socket = tls === null ? connect(this.#connectOptions()) : this.#connectTls(tls);
     this.socket.upstream = this;
-    this.socket.on('connect', onConnect);
+    this.socket.on(tls === null ? 'connect' : 'secureConnect', onConnect);
     this.socket.on('error', onError);
     this.socket.on('close', onClose);
     this.socket.on('end', onEnd);
     this.socket.on('drain', onDrain);
     this.arm(this.#begun + node.limits.connectTimeout);
+  }
+
+  /** TLS sockets have no onread: each read comes in a buffer of its own. */
+  #connectTls(options: ConnectionOptions): OwnedSocket {
+    const { address } = this.node.row;
+    const to = address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
+    const all = { ...options, ...to, allowHalfOpen: true };
+    const socket = connectTls(all);
+    socket.setNoDelay(true);
+    socket.on('session', (session) => this.#keepSession(session));
+    socket.on('data', (bytes) => this.#read(bytes.length, bytes));
+    return socket;
+  }
+
+  /** Only once the node has been verified: when a session is resumed, Node does not look at the name again. */
+  #keepSession(session: Buffer): void {
+    if (this.state === 'connecting') this.#session = session;
+    else if (this.state !== 'closed') this.node.keepSession(session);
   }
 
   #connectOptions(): TcpSocketConnectOpts {
@@ -97,7 +121,9 @@ export class Upstream extends Timed {
 
   #read(length: number, bytes: Buffer): boolean {
     const user = this.user;
-    if (user !== null) {
+    // Before the handshake has ended nothing is an answer (CVE-2026-1642).
+    if (this.state === 'connecting') this.fail('refused', 'bytes came before the TLS handshake ended');
+    else if (user !== null) {
       try {
         user.received(bytes, length);
       } catch (error) {
@@ -156,7 +182,7 @@ export class Upstream extends Timed {
 
   /** Read into an own buffer from the next read on, if one is free. */
   useStream(): void {
-    this.stream ??= this.#context.buffers.take();
+    if (!this.#tls) this.stream ??= this.#context.buffers.take();
   }
 
   useShared(): void {
@@ -179,6 +205,7 @@ export class Upstream extends Timed {
 
   connected(): void {
     this.state = 'busy';
+    if (this.#session !== null) this.node.keepSession(this.#session);
     this.arm(Number.POSITIVE_INFINITY);
     this.connectMs = this.#context.now() - this.#begun;
     this.node.count('connectMs', this.connectMs);

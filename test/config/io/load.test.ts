@@ -175,6 +175,23 @@ describe('certificates', () => {
     expect(material?.clientCert).toEqual({ ca: `${a.cert.trim()}\n${b.cert.trim()}`, mode: 'request' });
   });
 
+  it('pools with https nodes have theirs, too', async () => {
+    const of = (tls: string) => `pools: { app: { nodes: [https://a], upstream: { tls: ${tls} } } }`;
+    const files = { ca: a.cert, cert: b.cert, key: b.key };
+    const { result, told } = await load(files, { yaml: of('{ ca: ca, cert: cert, key: key, servername: A.b }') });
+    expect(told).toEqual([]);
+    const whole = { ca: a.cert.trim(), cert: b.cert, key: b.key, verify: true, servername: 'a.b' };
+    expect(result.ok && [...result.value.upstreamTls]).toEqual([['app', whole]]);
+    expect(result.ok && result.value.files).toHaveLength(3);
+    expect((await load(files, { yaml: of('{ ca: nowhere, cert: cert, key: ca }') })).told).toEqual([
+      expect.stringMatching(/upstream.tls.ca: nowhere does not exist/),
+      expect.stringMatching(/upstream.tls.key: ca holds no private key/),
+    ]);
+    expect((await load(files, { yaml: of('{ verify: false }') })).told).toEqual([
+      expect.stringMatching(/upstream.tls.verify: the nodes of pool app are not verified/),
+    ]);
+  });
+
   it('no key is in a problem', async () => {
     const { result } = await load({ 'cert.pem': a.key, 'key.pem': b.key });
     expect(JSON.stringify(result)).not.toContain(a.key.split('\n')[1]);

@@ -5,7 +5,7 @@ import tls from 'node:tls';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { probe } from '../../../src/health/io/probe.ts';
 import type { ProbeResult } from '../../../src/health/machine.ts';
-import type { HealthPolicy, ProbeAddress } from '../../../src/health/policy.ts';
+import type { HealthPolicy, ProbeAddress, ProbeTls } from '../../../src/health/policy.ts';
 import { healthPolicy } from '../world.ts';
 import { cert, key } from './certificate.ts';
 import { deadAddress, httpNode, listen, rawNode, socketPath } from './servers.ts';
@@ -208,6 +208,31 @@ describe('https probes', () => {
       detail: expect.stringMatching(/other\.test/),
     });
     expect((await run(node, { kind: 'https' })).ok).toBe(false);
+  });
+
+  it('an https node is asked by what its pool says of TLS, also where the kind is http', async () => {
+    const node = await listen(https.createServer({ cert, key }, (_request, response) => response.end('secret')));
+    const known = { ca: cert, cert: null, key: null, verify: true, servername: 'app.test' };
+    const asked = (change: Partial<ProbeTls>): Promise<ProbeResult> =>
+      run({ ...(node as ProbeAddress & { kind: 'tcp' }), secure: { ...known, ...change } }, { body: 'secret' });
+    expect(await asked({})).toMatchObject({ ok: true });
+    expect(await asked({ servername: 'other.test' })).toMatchObject({
+      ok: false,
+      detail: expect.stringMatching(/other\.test/),
+    });
+    expect(await asked({ servername: null })).toMatchObject({ ok: false });
+    expect(await asked({ ca: null })).toMatchObject({ ok: false, detail: expect.stringMatching(/self-signed/) });
+    expect(await asked({ ca: null, servername: null, verify: false })).toMatchObject({ ok: true });
+  });
+
+  it('one that asks for a certificate gets ours', async () => {
+    const server = https.createServer({ cert, key, ca: cert, requestCert: true }, (_request, response) =>
+      response.end(),
+    );
+    const node = (await listen(server)) as ProbeAddress & { kind: 'tcp' };
+    const secure = { ca: cert, cert: null, key: null, verify: true, servername: 'app.test' };
+    expect((await run({ ...node, secure })).ok).toBe(false);
+    expect(await run({ ...node, secure: { ...secure, cert, key } })).toMatchObject({ ok: true });
   });
 
   it('a plain listener is no https node', async () => {
