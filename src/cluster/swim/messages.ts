@@ -47,8 +47,8 @@ export type Message =
   | { readonly kind: 'gossip' }
   | { readonly kind: 'ping'; readonly seq: number; readonly target: MemberId }
   | { readonly kind: 'ack'; readonly seq: number }
-  /** "Ping this member for me, and tell me (nack) if it does not answer you." */
-  | { readonly kind: 'relay'; readonly seq: number; readonly target: MemberId; readonly address: Address }
+  /** "Ping this member for me, and say nack if it does not answer you." Helpers use the address that they know. */
+  | { readonly kind: 'relay'; readonly seq: number; readonly target: MemberId }
   | { readonly kind: 'nack'; readonly seq: number };
 
 export interface Datagram {
