@@ -128,6 +128,8 @@ export type RaftEvent =
       readonly to: MemberId;
       readonly why: 'asked' | 'priority' | 'witness' | 'slow-disk' | 'removed';
     }
+  /** Asked for, but there is nobody who could take over, or it runs already. */
+  | { readonly kind: 'transfer-refused'; readonly to: MemberId | null }
   | { readonly kind: 'slow-disk'; readonly outstanding: Millis }
   | { readonly kind: 'snapshot-installed'; readonly index: Index }
   | { readonly kind: 'refused'; readonly from: MemberId; readonly why: MessageRefusal };

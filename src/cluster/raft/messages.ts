@@ -115,10 +115,8 @@ export interface SnapshotPiece extends Envelope {
 export interface SnapshotReply extends Envelope {
   readonly kind: 'snapshotReply';
   readonly index: Index;
-  /** The next byte that is wanted; what is beyond was dropped. */
+  /** The next byte that is wanted; what is beyond was dropped. A whole and durable snapshot is said by an appendReply. */
   readonly wanted: number;
-  /** The snapshot (or more than it) is durable here. */
-  readonly done: boolean;
 }
 
 /** The leader of `term` tells a voter to stand at once, if its log ends exactly here. */
