@@ -25,7 +25,16 @@ import {
   type Update,
 } from './messages.ts';
 import { sightMembersMax } from './model.ts';
-import { readClaim, readSender, readUpdate, writeClaim, writeSender, writeUpdate } from './words.ts';
+import {
+  readClaim,
+  readSender,
+  readSubject,
+  readUpdate,
+  writeClaim,
+  writeSender,
+  writeSubject,
+  writeUpdate,
+} from './words.ts';
 
 export const codecVersion = 1;
 
@@ -60,7 +69,9 @@ function writeHead(writer: Writer, sender: Sender, message: Message): void {
   writeSender(writer, sender);
   if (message.kind === 'gossip') return;
   writer.number(message.seq);
-  if (message.kind === 'ping' || message.kind === 'relay') writer.id(message.target);
+  if (message.kind === 'ping') writeSubject(writer, message.target);
+  if (message.kind === 'ack') writer.byte(message.stranger ? 1 : 0);
+  if (message.kind === 'relay') writer.id(message.target);
 }
 
 export function decodeDatagram(bytes: Uint8Array): Result<Datagram, DecodeRefusal> {
@@ -80,9 +91,11 @@ function readMessage(reader: Reader, kind: Message['kind']): Message {
     case 'gossip':
       return { kind };
     case 'ack':
+      return { kind, seq: reader.number(seqMax), stranger: reader.oneOf([false, true]) };
     case 'nack':
       return { kind, seq: reader.number(seqMax) };
     case 'ping':
+      return { kind, seq: reader.number(seqMax), target: readSubject(reader) };
     case 'relay':
       return { kind, seq: reader.number(seqMax), target: reader.id() };
     default:

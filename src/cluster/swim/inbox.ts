@@ -9,7 +9,7 @@ import type { Millis } from '../../base/ids.ts';
 import type { Beliefs } from './beliefs.ts';
 import type { Core, Hearing } from './core.ts';
 import type { Member } from './member-list.ts';
-import type { Datagram, Message, StreamAnswer, StreamRequest, Update } from './messages.ts';
+import type { Datagram, Message, StreamAnswer, StreamRequest, Subject, Update } from './messages.ts';
 import type { Address } from './model.ts';
 import { accusationOf, type Probes } from './probes.ts';
 import type { Relays } from './relays.ts';
@@ -150,6 +150,7 @@ export class Inbox {
       }
       case 'ack':
         if (peer === undefined) return this.#refuse('stranger');
+        if (message.stranger) this.#introduce(from);
         this.#parts.probes.acked(message.seq, peer.claim.id);
         return this.#parts.relays.acked(message.seq, peer.claim.id);
       case 'nack':
@@ -166,12 +167,20 @@ export class Inbox {
   ): void {
     const { self, outbox } = this.#core;
     const { from, peer, accused } = context;
-    if (message.target !== self.claim.id) return this.#refuse('misdirected');
-    if (peer === undefined) return outbox.send(from, { kind: 'ack', seq: message.seq }, { bare: true });
-    // Tell the sender what is held against it; and if it accused us, what we have to say, first of all.
+    if (message.target.id !== self.claim.id) return this.#refuse('misdirected');
+    if (peer === undefined) return outbox.send(from, { kind: 'ack', seq: message.seq, stranger: true }, { bare: true });
+    // Tell the sender what is held against it; and if it accused us, or missed our last word, that word first of all.
     const first: Update[] = [...accusationOf(peer)];
-    if (accused && !self.gone) first.push({ kind: 'alive', claim: self.claim });
-    outbox.send(from, { kind: 'ack', seq: message.seq }, { first });
+    if ((accused || isOlder(message.target, self.claim)) && !self.gone)
+      first.push({ kind: 'alive', claim: self.claim });
+    outbox.send(from, { kind: 'ack', seq: message.seq, stranger: false }, { first });
+  }
+
+  /** To a member that missed our coming. */
+  #introduce(to: Address): void {
+    const { self, outbox } = this.#core;
+    if (self.phase !== 'active') return;
+    outbox.send(to, { kind: 'gossip' }, { first: [{ kind: 'alive', claim: self.claim }] });
   }
 
   #isAccused(updates: readonly Update[]): boolean {
@@ -183,3 +192,6 @@ export class Inbox {
     this.#core.counts.refused[reason]++;
   }
 }
+
+const isOlder = (known: Subject, own: Subject): boolean =>
+  known.boot < own.boot || (known.boot === own.boot && known.incarnation < own.incarnation);

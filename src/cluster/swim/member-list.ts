@@ -149,3 +149,8 @@ export class MemberList {
 function claimHash(claim: Claim, seed: number): number {
   return hash32(`${claim.id} ${claim.boot} ${claim.incarnation}`, seed * 0x9e3779b9);
 }
+
+export function subjectOf(claim: Claim): Subject {
+  const { id, boot, incarnation } = claim;
+  return { id, boot, incarnation };
+}

@@ -45,8 +45,10 @@ export type Update =
 
 export type Message =
   | { readonly kind: 'gossip' }
-  | { readonly kind: 'ping'; readonly seq: number; readonly target: MemberId }
-  | { readonly kind: 'ack'; readonly seq: number }
+  /** The target as the prober knows it. If that is not its newest word, the ack brings it. */
+  | { readonly kind: 'ping'; readonly seq: number; readonly target: Subject }
+  /** `stranger`: "I don't know you", not in this boot at least. A member answers with its claim. */
+  | { readonly kind: 'ack'; readonly seq: number; readonly stranger: boolean }
   /** "Ping this member for me, and say nack if it does not answer you." Helpers use the address that they know. */
   | { readonly kind: 'relay'; readonly seq: number; readonly target: MemberId }
   | { readonly kind: 'nack'; readonly seq: number };

@@ -12,7 +12,7 @@
 import type { MemberId, Millis } from '../../base/ids.ts';
 import type { Beliefs } from './beliefs.ts';
 import type { Core } from './core.ts';
-import type { Member } from './member-list.ts';
+import { type Member, subjectOf } from './member-list.ts';
 import type { Update } from './messages.ts';
 import type { Reach } from './model.ts';
 import type { Streams } from './streams.ts';
@@ -104,8 +104,8 @@ export class Probes {
     counts.probes++;
     const seq = this.#parts.nextSeq();
     this.#state = { at: 'direct', target, seq, timeoutAt: now + awareness.stretch(settings.probeTimeoutMs) };
-    const { id, address } = target.claim;
-    outbox.send(address, { kind: 'ping', seq, target: id }, { first: accusationOf(target) });
+    const { claim } = target;
+    outbox.send(claim.address, { kind: 'ping', seq, target: subjectOf(claim) }, { first: accusationOf(target) });
   }
 
   #askOthers(state: Extract<State, { at: 'direct' }>, now: Millis): void {

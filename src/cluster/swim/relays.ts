@@ -5,7 +5,7 @@
  */
 import type { MemberId, Millis } from '../../base/ids.ts';
 import type { Core } from './core.ts';
-import type { Member } from './member-list.ts';
+import { type Member, subjectOf } from './member-list.ts';
 import type { Address } from './model.ts';
 
 interface Relay {
@@ -38,7 +38,7 @@ export class Relays {
     const nackAt = now + settings.probeTimeoutMs * settings.nackAfter;
     const endAt = now + settings.probeTimeoutMs * 2;
     this.#bySeq.set(seq, { target: target.claim.id, asker, askedSeq, nackAt, endAt, nacked: false });
-    outbox.send(target.claim.address, { kind: 'ping', seq, target: target.claim.id });
+    outbox.send(target.claim.address, { kind: 'ping', seq, target: subjectOf(target.claim) });
   }
 
   /** An ack to one of our pings. */
@@ -46,7 +46,7 @@ export class Relays {
     const relay = this.#bySeq.get(seq);
     if (relay === undefined || relay.target !== from) return;
     this.#bySeq.delete(seq);
-    this.#core.outbox.send(relay.asker, { kind: 'ack', seq: relay.askedSeq });
+    this.#core.outbox.send(relay.asker, { kind: 'ack', seq: relay.askedSeq, stranger: false });
   }
 
   tick(now: Millis): void {

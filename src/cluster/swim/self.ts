@@ -4,6 +4,7 @@
  *   joining --met somebody, or no seeds--> active --leave--> leaving --told enough--> departed
  */
 import { assert } from '../../base/assert.ts';
+import { subjectOf } from './member-list.ts';
 import type { Sender, Subject } from './messages.ts';
 import type { Claim, Metadata } from './model.ts';
 import type { SwimOptions } from './settings.ts';
@@ -47,8 +48,7 @@ export class Self {
   }
 
   subject(): Subject {
-    const { id, boot, incarnation } = this.#claim;
-    return { id, boot, incarnation };
+    return subjectOf(this.#claim);
   }
 
   become(phase: Phase): void {

@@ -100,10 +100,11 @@ export class Swim {
     return this.#wokeFor;
   }
 
-  /** This member first. */
+  /** This member first, then the others by name. */
   members(): readonly MemberView[] {
     const self = viewOfSelf(this.#core, { blindTo: this.#sight.blindTo, since: this.#phaseSince });
-    return [self, ...this.#core.list.all().map(viewOf)];
+    const others = [...this.#core.list.all()].sort((a, b) => (a.claim.name < b.claim.name ? -1 : 1));
+    return [self, ...others.map(viewOf)];
   }
 
   #take(now: Millis, input: SwimInput): void {

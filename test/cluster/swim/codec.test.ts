@@ -59,8 +59,10 @@ const update: fc.Arbitrary<Update> = fc.oneof(
 );
 const message: fc.Arbitrary<Message> = fc.oneof(
   fc.constant({ kind: 'gossip' as const }),
-  fc.record({ kind: fc.constantFrom('ping' as const, 'relay' as const), seq, target: id }),
-  fc.record({ kind: fc.constantFrom('ack' as const, 'nack' as const), seq }),
+  fc.record({ kind: fc.constant('ping' as const), seq, target: subject }),
+  fc.record({ kind: fc.constant('relay' as const), seq, target: id }),
+  fc.record({ kind: fc.constant('ack' as const), seq, stranger: fc.boolean() }),
+  fc.record({ kind: fc.constant('nack' as const), seq }),
 );
 const entry: fc.Arbitrary<SyncEntry> = fc.record({
   claim,
@@ -137,7 +139,7 @@ describe('codec', () => {
   it('every truncation of a message is refused', () => {
     const value: Datagram = {
       sender: { id: idOf(1), boot: 300, incarnation: 2 ** 40, score: 7 },
-      message: { kind: 'ping', seq: 2 ** 32 - 1, target: idOf(2) },
+      message: { kind: 'ping', seq: 2 ** 32 - 1, target: { id: idOf(2), boot: 1, incarnation: 1 } },
       updates: [{ kind: 'alive', claim: claimOf(3) }],
     };
     const bytes = encodeDatagram(value);

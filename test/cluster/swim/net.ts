@@ -122,6 +122,7 @@ export class Net {
   /** Timers are handled first, as an event loop does, then what waited in the sockets. */
   resume(host: Host): void {
     host.paused = false;
+    host.wakeAt = Number.POSITIVE_INFINITY;
     this.#step(host, { kind: 'tick' });
     for (const input of host.waiting.splice(0)) this.#step(host, input);
   }

@@ -77,7 +77,7 @@ export class Alone {
     this.onSent = (sent) => {
       const { message } = sent.datagram;
       if (message.kind !== 'ping' || deaf.has(sent.to)) return;
-      this.hear(numberOf(sent.to), { kind: 'ack', seq: message.seq });
+      this.hear(numberOf(sent.to), ackOf(message.seq));
     };
     return this;
   }
@@ -163,3 +163,12 @@ export const dead = (n: number, by: number, incarnation = 1): Update => ({
 });
 
 export const alive = (n: number, incarnation = 1): Update => ({ kind: 'alive', claim: claimOf(n, { incarnation }) });
+
+/** A ping for member n, by what member 1 and most tests know of it. */
+export const pingTo = (n: number, seq: number, incarnation = 1): Message => ({
+  kind: 'ping',
+  seq,
+  target: { id: idOf(n), boot: 1, incarnation },
+});
+
+export const ackOf = (seq: number): Message => ({ kind: 'ack', seq, stranger: false });

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { suspicionTimeout } from '../../../src/cluster/swim/suspicion.ts';
 import { addressOf, idOf } from '../../cluster/swim/world.ts';
-import { Alone, alive, dead, numberOf, suspect } from './alone.ts';
+import { Alone, ackOf, alive, dead, numberOf, pingTo, suspect } from './alone.ts';
 
 const accuseSelf = (alone: Alone, times: number): void => {
   for (let i = 0; i < times; i++) alone.gossip(1, suspect(0, 1, alone.self.claim.incarnation));
@@ -112,7 +112,7 @@ describe('Lifeguard: nack', () => {
     alone.run(1);
     expect(alone.next('nack')).toMatchObject({ to: addressOf(1), datagram: { message: { seq: 9 } } });
     expect(alone.now - from).toBeCloseTo(400, 6);
-    alone.hear(2, { kind: 'ack', seq: (ping.datagram.message as { seq: number }).seq });
+    alone.hear(2, ackOf((ping.datagram.message as { seq: number }).seq));
     expect(alone.of('ack')[0]).toMatchObject({ to: addressOf(1), datagram: { message: { seq: 9 } } });
   });
 
@@ -218,7 +218,7 @@ describe('Lifeguard: buddy system', () => {
 
   it('a suspect that is probed answers with its refutation', () => {
     const alone = Alone.among(3);
-    alone.hear(1, { kind: 'ping', seq: 4, target: idOf(0) }, suspect(0, 1, 3));
+    alone.hear(1, pingTo(0, 4), suspect(0, 1, 3));
     expect(alone.of('ack')[0]!.datagram.updates[0]).toEqual({ kind: 'alive', claim: alone.self.claim });
     expect(alone.self.claim.incarnation).toBe(4);
   });
@@ -227,7 +227,7 @@ describe('Lifeguard: buddy system', () => {
     const alone = Alone.among(3);
     alone.gossip(1, dead(2, 1));
     alone.quiet();
-    alone.hear(2, { kind: 'ping', seq: 4, target: idOf(0) });
+    alone.hear(2, pingTo(0, 4));
     expect(alone.of('ack')[0]!.datagram.updates[0]).toEqual(dead(2, 1));
   });
 });

@@ -1,7 +1,7 @@
 /** One test per rule of SWIM (Das, Gupta, Motivala 2002), with the numbers of the local network. */
 import { describe, expect, it } from 'vitest';
 import { addressOf, claimOf, idOf } from '../../cluster/swim/world.ts';
-import { Alone, alive, dead, numberOf, suspect } from './alone.ts';
+import { Alone, ackOf, alive, dead, numberOf, pingTo, suspect } from './alone.ts';
 
 describe('SWIM 3.1: the failure detector', () => {
   it('pings one member per protocol period of 1 s', () => {
@@ -47,7 +47,7 @@ describe('SWIM 3.1: the failure detector', () => {
     alone.run(500);
     const relay = alone.of('relay')[0]!;
     const { seq } = relay.datagram.message as { seq: number };
-    alone.hear(numberOf(relay.to), { kind: 'ack', seq });
+    alone.hear(numberOf(relay.to), ackOf(seq));
     alone.run(499);
     expect(alone.view(numberOf(ping.to))).toMatchObject({ status: 'alive', reach: 'indirect' });
   });
@@ -57,7 +57,7 @@ describe('SWIM 3.1: the failure detector', () => {
     const ping = alone.next('ping');
     const { seq } = ping.datagram.message as { seq: number };
     const stranger = [1, 2, 3, 4, 5].find((n) => n !== numberOf(ping.to))!;
-    alone.hear(stranger, { kind: 'ack', seq });
+    alone.hear(stranger, ackOf(seq));
     alone.run(1000);
     expect(alone.view(numberOf(ping.to))!.status).toBe('suspect');
   });
@@ -65,7 +65,7 @@ describe('SWIM 3.1: the failure detector', () => {
   it('an ack with another number clears nobody', () => {
     const alone = Alone.among(1);
     const ping = alone.next('ping');
-    alone.hear(1, { kind: 'ack', seq: (ping.datagram.message as { seq: number }).seq + 1 });
+    alone.hear(1, ackOf((ping.datagram.message as { seq: number }).seq + 1));
     alone.run(1000);
     expect(alone.view(1)!.status).toBe('suspect');
   });
@@ -75,7 +75,7 @@ describe('SWIM 3.1: the failure detector', () => {
     alone.hear(1, { kind: 'relay', seq: 77, target: idOf(2) });
     const ping = alone.of('ping').find((sent) => sent.to === addressOf(2))!;
     const { seq } = ping.datagram.message as { seq: number };
-    alone.hear(2, { kind: 'ack', seq });
+    alone.hear(2, ackOf(seq));
     const ack = alone.of('ack')[0]!;
     expect(ack).toMatchObject({ to: addressOf(1), datagram: { message: { kind: 'ack', seq: 77 } } });
   });
@@ -137,7 +137,7 @@ describe('SWIM 4.1: dissemination', () => {
     const alone = Alone.among(30).answerPings().run(60_000);
     alone.gossip(1, alive(1, 2));
     alone.quiet();
-    alone.hear(2, { kind: 'ping', seq: 5, target: idOf(0) });
+    alone.hear(2, pingTo(0, 5));
     expect(alone.of('ack')[0]!.datagram.updates).toEqual([alive(1, 2)]);
   });
 
@@ -147,7 +147,7 @@ describe('SWIM 4.1: dissemination', () => {
     alone.run(250);
     alone.quiet();
     alone.gossip(2, alive(2, 2));
-    alone.hear(3, { kind: 'ping', seq: 5, target: idOf(0) });
+    alone.hear(3, pingTo(0, 5));
     expect(alone.of('ack')[0]!.datagram.updates[0]).toEqual(alive(2, 2));
   });
 
@@ -155,7 +155,7 @@ describe('SWIM 4.1: dissemination', () => {
     const alone = Alone.among(30).answerPings().run(60_000);
     alone.gossip(1, suspect(5, 1), alive(5, 2));
     alone.quiet();
-    alone.hear(3, { kind: 'ping', seq: 5, target: idOf(0) });
+    alone.hear(3, pingTo(0, 5));
     expect(alone.of('ack')[0]!.datagram.updates).toEqual([alive(5, 2)]);
   });
 
