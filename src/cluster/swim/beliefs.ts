@@ -250,6 +250,7 @@ function sameMetadata(a: Claim, b: Claim): boolean {
 
 function forgetBoot(member: Member): void {
   member.reach = 'unknown';
+  member.missed = 0;
   member.score = 0;
   member.sightNumber = -1;
   member.blindTo = [];

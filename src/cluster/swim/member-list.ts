@@ -17,6 +17,8 @@ export class Member {
   heardAt: Millis = Number.NEGATIVE_INFINITY;
   score = 0;
   reach: Reach = 'unknown';
+  /** Probes in a row that did not reach it from here. */
+  missed = 0;
   sightNumber = -1;
   blindTo: readonly MemberId[] = nobody;
   /** Who brought it into its status. */

@@ -139,6 +139,7 @@ export class Probes {
   #end(target: Member, reach: Reach): void {
     this.#state = idle;
     target.reach = reach;
+    target.missed = reach === 'indirect' || reach === 'none' ? target.missed + 1 : 0;
     this.#parts.ended(target, reach);
   }
 }

@@ -1,13 +1,16 @@
 /**
  * Who sees whom, in clusters of at most 32. Each member tells by gossip which living members it could not reach by
- * itself (neither by datagram nor by stream) at its last probe of them, and only when that changes: in a healthy cluster
- * nobody is blind to anybody and nothing is sent. A one-way partition that indirect probes hide from the failure
+ * itself (neither by datagram nor by stream) at its last two probes of them, and only when that changes: in a healthy
+ * cluster nobody is blind to anybody and nothing is sent. A one-way partition that indirect probes hide from the failure
  * detector shows here.
  */
 import type { MemberId } from '../../base/ids.ts';
 import type { Core } from './core.ts';
 import type { Sight } from './messages.ts';
 import { sightMembersMax } from './model.ts';
+
+/** One probe in a row may be lost by bad luck. */
+const missesMin = 2;
 
 export class OwnSight {
   readonly #core: Core;
@@ -29,7 +32,7 @@ export class OwnSight {
       this.#blindTo = [];
       return;
     }
-    const blind = list.all().filter((member) => member.living && isBlind(member.reach));
+    const blind = list.all().filter((member) => member.living && member.missed >= missesMin);
     const ids = blind.map((member) => member.claim.id).sort();
     if (ids.length === this.#blindTo.length && ids.every((id, i) => id === this.#blindTo[i])) return;
     this.#blindTo = ids;
@@ -47,5 +50,3 @@ export class OwnSight {
     return { kind: 'sight', id, boot, number: this.#number, blindTo: this.#blindTo };
   }
 }
-
-const isBlind = (reach: string): boolean => reach === 'indirect' || reach === 'none';

@@ -196,7 +196,7 @@ export class Net {
     this.#heap.push(this.now + open.timeoutMs, { kind: 'end', host: opener, stream: open.stream, answer: null });
     const bytes = this.#codec ? encodeRequest(open.request) : null;
     const request: StreamRequest = bytes === null ? open.request : value(decodeRequest(bytes));
-    opener.bytesSent += bytes?.length ?? 60;
+    opener.bytesSent += bytes?.length ?? streamBytes(open.request);
     if (this.#isCut(opener.address, open.to)) return;
     const at = this.now + this.#packets(2, 1000) + this.#packets(1, 200);
     this.#heap.push(at, { kind: 'connect', to: open.to, opener, open: { ...open, request } });
@@ -221,7 +221,7 @@ export class Net {
     const { opener, stream } = inbound;
     const bytes = this.#codec ? encodeAnswer(reply.answer) : null;
     const answer: StreamAnswer = bytes === null ? reply.answer : value(decodeAnswer(bytes));
-    host.bytesSent += bytes?.length ?? 30;
+    host.bytesSent += bytes?.length ?? streamBytes(reply.answer);
     if (this.#isCut(opener.address, host.address)) return;
     this.#heap.push(this.now + this.#packets(1, 200), { kind: 'end', host: opener, stream, answer });
   }
@@ -250,4 +250,12 @@ export class Net {
 function value<T>(result: { ok: true; value: T } | { ok: false; error: string }): T {
   if (!result.ok) throw new Error(`a machine's own message was refused: ${result.error}`);
   return result.value;
+}
+
+/** Size of a stream's message without writing all of it: the entries of a large sync are taken to be like the first. */
+function streamBytes(message: StreamRequest | StreamAnswer): number {
+  if (message.kind !== 'sync') return message.kind === 'compare' ? 30 : message.kind === 'ping' ? 38 : 22;
+  const one = { ...message, entries: message.entries.slice(0, 1) };
+  const none = encodeRequest({ ...one, kind: 'sync', entries: [] }).length;
+  return none + (encodeRequest({ ...one, kind: 'sync' }).length - none) * message.entries.length;
 }
