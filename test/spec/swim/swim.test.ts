@@ -56,9 +56,12 @@ describe('SWIM 3.1: the failure detector', () => {
     const alone = Alone.among(5);
     const ping = alone.next('ping');
     const { seq } = ping.datagram.message as { seq: number };
-    const stranger = [1, 2, 3, 4, 5].find((n) => n !== numberOf(ping.to))!;
-    alone.hear(stranger, ackOf(seq));
-    alone.run(1000);
+    const others = [1, 2, 3, 4, 5].filter((n) => n !== numberOf(ping.to));
+    alone.hear(others[0]!, ackOf(seq));
+    alone.run(500);
+    const asked = alone.of('relay').map((sent) => numberOf(sent.to));
+    alone.hear(others.find((n) => !asked.includes(n))!, ackOf(seq));
+    alone.run(500);
     expect(alone.view(numberOf(ping.to))!.status).toBe('suspect');
   });
 
@@ -78,6 +81,14 @@ describe('SWIM 3.1: the failure detector', () => {
     alone.hear(2, ackOf(seq));
     const ack = alone.of('ack')[0]!;
     expect(ack).toMatchObject({ to: addressOf(1), datagram: { message: { kind: 'ack', seq: 77 } } });
+  });
+
+  it('a helper passes on no ack of anybody but the target', () => {
+    const alone = Alone.among(3);
+    alone.hear(1, { kind: 'relay', seq: 77, target: idOf(2) });
+    const ping = alone.of('ping').find((sent) => sent.to === addressOf(2))!;
+    alone.hear(3, ackOf((ping.datagram.message as { seq: number }).seq));
+    expect(alone.of('ack')).toEqual([]);
   });
 
   it('tries a stream when datagrams bring no answer, and believes it', () => {
