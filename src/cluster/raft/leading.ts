@@ -99,7 +99,7 @@ export function beginRound(core: Core, leader: LeaderRole, regular: boolean): vo
   const round = leader.rounds.begin(core.now);
   core.lastAckAt = core.now;
   for (const [to, peer] of leader.peers) {
-    const grant = regular ? grantFor(core, leader, peer) : null;
+    const grant = regular ? grantFor(core, leader, to, peer) : null;
     core.send({ kind: 'heartbeat', to, round, commit: Math.min(peer.match, core.commit), grant });
   }
   confirmRounds(core, leader);

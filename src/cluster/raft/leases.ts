@@ -20,7 +20,7 @@
 import type { Millis } from '../../base/ids.ts';
 import type { Core, LeaderRole } from './core.ts';
 import type { Heartbeat, HeartbeatReply, ReadGrant } from './messages.ts';
-import type { Index, MemberId } from './model.ts';
+import { type Index, isMember, type MemberId } from './model.ts';
 import { withDrift } from './options.ts';
 import type { Progress } from './progress.ts';
 
@@ -32,9 +32,11 @@ export function onAsk(core: Core, peer: Progress, message: HeartbeatReply): void
   if (peer.asks.length > asksKept) peer.asks.shift();
 }
 
-export function grantFor(core: Core, leader: LeaderRole, peer: Progress): ReadGrant | null {
+export function grantFor(core: Core, leader: LeaderRole, to: MemberId, peer: Progress): ReadGrant | null {
   const { ready } = peer;
-  if (ready === null || !isReady(core, leader) || !keepsLease(core, leader)) return null;
+  // One that is being left out is waited for from when its removal was written, so it gets nothing after.
+  if (ready === null || !isMember(core.config, to)) return null;
+  if (!isReady(core, leader) || !keepsLease(core, leader)) return null;
   if (peer.applied < leader.commitBefore) return null;
   peer.mayReadUntil = Math.max(
     peer.mayReadUntil,
