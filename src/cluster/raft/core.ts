@@ -230,7 +230,16 @@ export class Core {
   }
 
   mayLead(): boolean {
-    return isVoter(this.config, this.self) && this.settings.priority > 0 && !this.diskIsSlow();
+    return this.#isOrWasVoter() && this.settings.priority > 0 && !this.diskIsSlow();
+  }
+
+  /**
+   * One that is being left out stands too until that is known to be committed: it may be the only one that has the
+   * entry which says so, and then nobody else could win (dissertation 4.2.2). Its own vote does not count.
+   */
+  #isOrWasVoter(): boolean {
+    if (isVoter(this.config, this.self)) return true;
+    return this.configs.index > this.commit && isVoter(this.configs.at(this.commit), this.self);
   }
 
   diskIsSlow(): boolean {

@@ -65,7 +65,8 @@ export function onPiece(core: Core, role: FollowerRole, message: SnapshotPiece):
   if (size > core.settings.maxSnapshotBytes) return core.refuse(from, 'too-large');
   if (meta.index <= core.commit || core.log.has(meta.index, meta.term)) {
     advanceTo(core, meta.index);
-    role.verified = Math.max(role.verified, Math.min(meta.index, core.commit));
+    // What is committed here is equal in every leader's log.
+    role.verified = Math.max(role.verified, core.commit);
     role.ackDue = true;
     core.incoming = null;
     return;

@@ -19,8 +19,11 @@ export function forgetful(lab: Lab, random: Random, restart: (machine: Machine) 
   const [first, ...rest] = others(lab, leader);
   if (first === undefined) return;
   lab.heal();
-  lab.part(leader.id, first.id);
-  lab.at(lab.now + 900 + random.next() * 300, () => {
+  // Nothing is written meanwhile, so that its log stays as new as the others'.
+  lab.quiet = true;
+  lab.at(lab.now + 200, () => lab.part(leader.id, first.id));
+  lab.at(lab.now + 1100 + random.next() * 300, () => {
+    lab.quiet = false;
     lab.isolate(leader.id);
     for (const machine of rest) restart(machine);
   });

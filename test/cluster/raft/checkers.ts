@@ -42,7 +42,9 @@ export class Checkers {
   readonly #leaders = new Map<Term, MemberId>();
   /** "index:term" -> what it is and what stands before it. */
   readonly #entries = new Map<string, { readonly key: string; readonly before: Term | null }>();
-  readonly committed: { readonly term: Term; readonly key: string }[] = [{ term: 0, key: 'start' }];
+  readonly committed: { readonly term: Term; readonly key: string; readonly by: Term }[] = [
+    { term: 0, key: 'start', by: 0 },
+  ];
   /** Highest index that was answered as committed, and as strong. */
   answered: Index = 0;
   strong: Index = 0;
@@ -111,8 +113,10 @@ export class Checkers {
       if (hard.term !== message.term || hard.vote !== vote)
         throw new Breach('durable before said', `${machine.id} votes in ${message.term}`);
     }
-    if (message.kind !== 'appendReply' || !message.result.ok || message.result.match <= snapshot.index) return;
+    if (message.kind !== 'appendReply' || !message.result.ok) return;
     const { match } = message.result;
+    // What our own snapshot covers was applied, so it was on disk.
+    if (match <= snapshot.index || match <= machine.mirror.snapshot.index) return;
     const termOn = (log: readonly Entry[]): Term | undefined => log.find(({ index }) => index === match)?.term;
     if (termOn(entries) !== termOn(machine.mirror.entries))
       throw new Breach(
@@ -147,7 +151,7 @@ export class Checkers {
     if (known === undefined) {
       if (entry.index !== this.committed.length)
         throw new Breach('state machine safety', `${entry.index} leaves a gap`);
-      this.committed.push({ term: entry.term, key });
+      this.committed.push({ term: entry.term, key, by: machine.raft!.status().term });
     } else if (known.key !== key || known.term !== entry.term) {
       throw new Breach(
         'state machine safety',
@@ -164,8 +168,11 @@ export class Checkers {
     this.#leaders.set(term, machine.id);
     const { snapshot, entries } = machine.mirror;
     const has = new Map(entries.map((entry) => [entry.index, entry.term]));
+    // `by`: the term in which it was first applied, and so committed at the latest.
     for (let index = snapshot.index + 1; index < this.committed.length; index++) {
-      if (has.get(index) === this.committed[index]!.term) continue;
+      const { term: entryTerm, by } = this.committed[index]!;
+      // A leader of an older term may emerge late; nothing of a later one is asked of it.
+      if (has.get(index) === entryTerm || by >= term) continue;
       throw new Breach('leader completeness', `${machine.id} leads term ${term} without committed entry ${index}`);
     }
     const at = machine.world(lastPossibleGrant);

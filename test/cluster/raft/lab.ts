@@ -111,6 +111,8 @@ export class Lab {
   readonly cut = new Set<string>();
   /** Messages to these take so much longer. */
   readonly slowTo = new Map<MemberId, Millis>();
+  /** Clients write nothing. */
+  quiet = false;
   loss = 0;
   doubling = 0;
   delay: readonly [Millis, Millis];

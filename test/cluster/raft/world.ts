@@ -87,7 +87,7 @@ class World {
     const machine = targets[random.below(targets.length)];
     if (machine === undefined) return;
     this.#id += 1;
-    if (random.next() < 0.5) this.#propose(machine, this.#id);
+    if (random.next() < 0.5 && !lab.quiet) this.#propose(machine, this.#id);
     else this.#read(machine, this.#id);
   }
 
