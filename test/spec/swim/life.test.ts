@@ -105,6 +105,19 @@ describe('join', () => {
   });
 });
 
+describe('a cluster of one', () => {
+  it('wakes for nothing but to look for others every 30 s', () => {
+    const alone = Alone.among(0);
+    let wakes = 0;
+    for (; alone.swim.wakeAt() <= 300_000; wakes++) {
+      alone.now = alone.swim.wakeAt();
+      alone.give({ kind: 'tick' });
+    }
+    expect(wakes).toBeLessThanOrEqual(11);
+    expect(alone.sent).toEqual([]);
+  });
+});
+
 describe('push-pull', () => {
   it('every 30 s a living member is asked to compare', () => {
     const alone = Alone.among(3).answerPings();
@@ -231,7 +244,7 @@ describe('leave', () => {
     alone.quiet();
     alone.give({ kind: 'leave' });
     expect(alone.self.state).toBe('LEAVING');
-    alone.run(3000);
+    alone.run(1000);
     expect(alone.told('left').map((update) => update.subject.id)).toEqual(Array(4).fill(idOf(0)));
     expect(alone.event('departed')).toHaveLength(1);
   });
@@ -250,6 +263,7 @@ describe('leave', () => {
     alone.give({ kind: 'leave' });
     alone.gossip(1, suspect(0, 1), dead(0, 1));
     alone.run(60_000);
+    alone.give({ kind: 'tick' });
     expect(alone.event('suspected')).toEqual([]);
     expect(alone.event('dead')).toEqual([]);
     expect(alone.event('refuted')).toEqual([]);

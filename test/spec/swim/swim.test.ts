@@ -291,6 +291,16 @@ describe('SWIM 4.3: round-robin probe targets', () => {
     expect(new Set(places).size).toBeGreaterThan(5);
   });
 
+  it('a member that was dead for long and lives again is probed again', () => {
+    const alone = Alone.among(3).answerPings();
+    alone.gossip(1, dead(2, 1));
+    alone.run(60_000);
+    alone.gossip(1, alive(2, 2));
+    alone.quiet();
+    alone.run(10_000);
+    expect(alone.of('ping').map((sent) => numberOf(sent.to))).toContain(2);
+  });
+
   it('the dead and those who left are not probed', () => {
     const alone = Alone.among(3).answerPings();
     alone.gossip(1, dead(2, 1), { kind: 'left', subject: { id: idOf(3), boot: 1, incarnation: 1 } });
