@@ -18,7 +18,7 @@ export interface JournalEntry {
 export type JournalSnapshot = JournalEntry;
 
 /** Named values. `promise`: to which first voters this member promised itself. `cluster`: the cluster's id. */
-export const factNames = ['promise', 'cluster', 'policy'] as const;
+export const factNames = ['promise', 'cluster'] as const;
 export type FactName = (typeof factNames)[number];
 export type Facts = { readonly [Name in FactName]?: Uint8Array | null };
 

@@ -103,8 +103,8 @@ export class Link {
   }
 
   /** false: dropped at once. true promises nothing. */
-  send(kind: number, bytes: Uint8Array): boolean {
-    return this.#push({ form: 'message', kind, number: 0, bytes, droppable: true });
+  send(kind: number, bytes: Uint8Array, droppable: boolean): boolean {
+    return this.#push({ form: 'message', kind, number: 0, bytes, droppable });
   }
 
   request(kind: number, bytes: Uint8Array, timeoutMs: Millis): Promise<Uint8Array> {

@@ -108,9 +108,12 @@ export class ClusterTransport {
     this.#timer = setInterval(() => this.#tick(now()), Math.min(1000, this.#wire.limits.pongMs / 2)).unref();
   }
 
-  /** false: it was dropped at once. true promises nothing. */
-  send(to: string, kind: number, bytes: Uint8Array): boolean {
-    return !this.#closed && this.#link(to).send(kind, bytes);
+  /**
+   * false: it was dropped at once. true promises nothing. `droppable` (default true): it goes first when too much waits;
+   * what is not is itself refused then, if nothing else can go.
+   */
+  send(to: string, kind: number, bytes: Uint8Array, options?: { readonly droppable: boolean }): boolean {
+    return !this.#closed && this.#link(to).send(kind, bytes, options?.droppable ?? true);
   }
 
   /** Rejects with a RequestError. */
