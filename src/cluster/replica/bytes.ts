@@ -13,8 +13,22 @@
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Bytes of a text in UTF-8. */
-export const textBytes = (text: string): number => encoder.encode(text).byteLength;
+/** Texts up to this length, nearly all of which are plain ASCII, are not worth a call of the encoder. */
+const shortMax = 127;
+
+/** Bytes of a text in UTF-8; a lone surrogate counts as the replacement character that it would be written as. */
+export function textBytes(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit < 0x80) continue;
+    const pair = unit >= 0xd800 && unit < 0xdc00 && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00;
+    bytes += unit < 0x800 ? 1 : 2;
+    // Four bytes for two units: two were counted as units, two were added now.
+    if (pair) i += 1;
+  }
+  return bytes;
+}
 
 export class ByteWriter {
   #buffer = new Uint8Array(256);
@@ -42,7 +56,21 @@ export class ByteWriter {
   }
 
   text(value: string): this {
-    return this.bytes(encoder.encode(value));
+    const { length } = value;
+    if (length > shortMax) return this.bytes(encoder.encode(value));
+    this.number(length).#room(length);
+    const start = this.#length;
+    for (let i = 0; i < length; i++) {
+      const unit = value.charCodeAt(i);
+      if (unit >= 0x80) {
+        // A short text's length is one byte: it is taken back.
+        this.#length = start - 1;
+        return this.bytes(encoder.encode(value));
+      }
+      this.#buffer[start + i] = unit;
+    }
+    this.#length = start + length;
+    return this;
   }
 
   bytes(value: Uint8Array): this {
@@ -138,20 +166,39 @@ export class ByteReader {
     return this.fail(0);
   }
 
+  /** A copy. */
   bytes(): Uint8Array {
-    const length = this.number();
-    if (this.#failed || length > this.#bytes.byteLength - this.#at) return this.fail(new Uint8Array(0));
-    this.#at += length;
+    const length = this.#take();
     return this.#bytes.slice(this.#at - length, this.#at);
   }
 
   text(): string {
-    const bytes = this.bytes();
+    const length = this.#take();
+    const start = this.#at - length;
+    if (length > shortMax) return this.#decode(start);
+    let text = '';
+    for (let i = start; i < this.#at; i++) {
+      const byte = this.#bytes[i]!;
+      if (byte >= 0x80) return this.#decode(start);
+      text += String.fromCharCode(byte);
+    }
+    return text;
+  }
+
+  #decode(start: number): string {
     try {
-      return decoder.decode(bytes);
+      return decoder.decode(this.#bytes.subarray(start, this.#at));
     } catch {
       return this.fail('');
     }
+  }
+
+  /** Reads a length and passes over so many bytes; 0 if they are not there. */
+  #take(): number {
+    const length = this.number();
+    if (this.#failed || length > this.#bytes.byteLength - this.#at) return this.fail(0);
+    this.#at += length;
+    return length;
   }
 
   flag(): boolean {

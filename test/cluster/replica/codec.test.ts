@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ByteReader, ByteWriter } from '../../../src/cluster/replica/bytes.ts';
+import { ByteReader, ByteWriter, textBytes } from '../../../src/cluster/replica/bytes.ts';
 import { decodeProposal, encodeProposal, proposalVersion, stampProposal } from '../../../src/cluster/replica/codec.ts';
 import { latestAt } from '../../../src/cluster/replica/model.ts';
 import { decodeResult, encodeResult } from '../../../src/cluster/replica/result-codec.ts';
@@ -38,6 +38,23 @@ describe('bytes', () => {
     bad.text();
     expect(bad.failed).toBe(true);
     expect(new ByteReader(new ByteWriter().text('\ufeffa').take()).text()).toBe('\ufeffa');
+  });
+
+  it('any text takes the bytes of its UTF-8 and comes back, short or long', () => {
+    const unit = fc.constantFrom('a', '\u007f', '\u0080', 'é', '\u07ff', '\u0800', '€', '\uffff', '😀', '\u0000');
+    const any = fc.oneof(fc.string({ unit, maxLength: 140 }), fc.string({ minLength: 120, maxLength: 140 }));
+    fc.assert(
+      fc.property(any, any, (first, second) => {
+        const raw = new ByteWriter().text(first).text(second).take();
+        expect(textBytes(first)).toBe(Buffer.byteLength(first));
+        const expected = new ByteWriter().bytes(Buffer.from(first)).bytes(Buffer.from(second)).take();
+        expect(raw).toEqual(expected);
+        const reader = new ByteReader(raw);
+        expect([reader.text(), reader.text(), reader.done()]).toEqual([first, second, true]);
+      }),
+      { numRuns: 500 },
+    );
+    expect(textBytes('a\ud800b\udc00\ud800')).toBe(Buffer.byteLength('a\ud800b\udc00\ud800'));
   });
 
   it('a length beyond the end is refused before memory is asked for', () => {
