@@ -56,9 +56,9 @@ export class Self {
     if (phase === 'active') this.#claim = { ...this.#claim, joining: false, incarnation: this.#claim.incarnation + 1 };
   }
 
-  /** Answers a word about this member with a newer one. */
+  /** Answers a word about this member, of its own or a higher incarnation, with a newer one. */
   overrule(incarnation: number): void {
-    this.#claim = { ...this.#claim, incarnation: Math.max(incarnation, this.#claim.incarnation) + 1 };
+    this.#claim = { ...this.#claim, incarnation: incarnation + 1 };
   }
 
   describe(metadata: Metadata): void {

@@ -184,6 +184,15 @@ describe('Lifeguard: suspicion', () => {
     expect(alone.of('gossip')).toEqual([]);
   });
 
+  it('confirmations beyond the expected two are not passed on', () => {
+    const alone = Alone.among(30).answerPings().run(60_000);
+    alone.gossip(1, suspect(2, 1), suspect(2, 3), suspect(2, 4), suspect(2, 5));
+    alone.quiet();
+    alone.run(2000);
+    expect(alone.told('suspect')).toContainEqual(suspect(2, 4));
+    expect(alone.told('suspect')).not.toContainEqual(suspect(2, 5));
+  });
+
   it('a stall of this member is added to every suspicion: nobody dies because we did not listen', () => {
     const alone = Alone.among(2).answerPings();
     alone.gossip(1, suspect(2, 1));

@@ -301,6 +301,15 @@ describe('SWIM 4.3: round-robin probe targets', () => {
     expect(alone.of('ping').map((sent) => numberOf(sent.to))).toContain(2);
   });
 
+  it('the dead are forgotten after a day', () => {
+    const alone = Alone.among(2).answerPings();
+    alone.gossip(1, dead(2, 1));
+    alone.run(24 * 3_600_000 - 60_000);
+    expect(alone.view(2)!.state).toBe('UNREACHABLE');
+    alone.run(120_000);
+    expect(alone.view(2)).toBeUndefined();
+  });
+
   it('the dead and those who left are not probed', () => {
     const alone = Alone.among(3).answerPings();
     alone.gossip(1, dead(2, 1), { kind: 'left', subject: { id: idOf(3), boot: 1, incarnation: 1 } });
