@@ -215,7 +215,7 @@ function markdown(rows: readonly Row[]): string {
 function plansOf(): readonly Plan[] {
   const { values } = parseArgs({ options: { quick: { type: 'boolean' }, members: { type: 'string' } } });
   const ten: Plan = { members: 10, clusters: 20, crashes: 1, lossSeconds: 3600 };
-  const hundred: Plan = { members: 100, clusters: 4, crashes: 5, lossSeconds: 1200 };
+  const hundred: Plan = { members: 100, clusters: 4, crashes: 5, lossSeconds: 600 };
   if (values.members !== undefined) {
     const lossSeconds = values.members === '5000' ? 0 : 120;
     return [{ members: Number(values.members), clusters: 1, crashes: 20, lossSeconds }];
@@ -225,7 +225,7 @@ function plansOf(): readonly Plan[] {
       { ...ten, clusters: 5, lossSeconds: 300 },
       { ...hundred, clusters: 1, lossSeconds: 60 },
     ];
-  return [ten, hundred, { members: 1000, clusters: 1, crashes: 20, lossSeconds: 120 }];
+  return [ten, hundred, { members: 1000, clusters: 1, crashes: 20, lossSeconds: 60 }];
 }
 
 const rows: Row[] = [];

@@ -91,13 +91,15 @@ export class Beliefs {
     return member;
   }
 
-  /** This member's own suspicions that have run out. */
-  expire(now: Millis): void {
+  /** This member's own suspicions that have run out. `call` pings a suspect for the last time. */
+  expire(now: Millis, call: (suspect: Member) => void): void {
     const by = this.#core.self.claim.id;
     for (;;) {
-      const member = this.#core.suspicions.nextDue(now);
-      if (member === undefined) return;
-      this.#bury(member, { by, hearing: { now, quiet: false }, incarnation: member.incarnation });
+      const due = this.#core.suspicions.nextDue(now);
+      if (due === undefined) return;
+      const { member } = due;
+      if (!due.over) call(member);
+      else this.#bury(member, { by, hearing: { now, quiet: false }, incarnation: member.incarnation });
     }
   }
 

@@ -141,3 +141,10 @@ export class Reader {
     return values[0];
   }
 }
+
+/** Length of a number's encoding. */
+export function numberBytes(value: number): number {
+  let bytes = 1;
+  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes++;
+  return bytes;
+}

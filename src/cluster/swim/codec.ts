@@ -11,7 +11,7 @@
  */
 import { assertNever } from '../../base/assert.ts';
 import { err, ok, type Result } from '../../base/result.ts';
-import { Reader, Writer } from './bytes.ts';
+import { numberBytes, Reader, Writer } from './bytes.ts';
 import {
   type Datagram,
   datagramBytesMax,
@@ -30,6 +30,7 @@ import {
   readSender,
   readSubject,
   readUpdate,
+  subjectBytes,
   writeClaim,
   writeSender,
   writeSubject,
@@ -58,9 +59,21 @@ export function encodeDatagram(datagram: Datagram): Uint8Array {
 
 /** Bytes of a datagram without updates. */
 export function headBytes(sender: Sender, message: Message): number {
-  const writer = new Writer(64);
-  writeHead(writer, sender, message);
-  return writer.length;
+  const start = 3 + subjectBytes(sender);
+  switch (message.kind) {
+    case 'gossip':
+      return start;
+    case 'ping':
+      return start + numberBytes(message.seq) + subjectBytes(message.target);
+    case 'ack':
+      return start + numberBytes(message.seq) + 1;
+    case 'relay':
+      return start + numberBytes(message.seq) + 16;
+    case 'nack':
+      return start + numberBytes(message.seq);
+    default:
+      return assertNever(message, 'message');
+  }
 }
 
 function writeHead(writer: Writer, sender: Sender, message: Message): void {

@@ -62,7 +62,7 @@ export class GossipQueue {
   }
 
   /** Updates of at most so many bytes, counted as sent once more. `members` counts all living ones. */
-  take(room: Bytes, members: number): Update[] {
+  take(room: Bytes, members: number): { readonly updates: readonly Update[]; readonly bytes: Bytes } {
     const limit = retransmitLimit(this.#factor, members);
     const chosen = this.#choose(room);
     for (const entry of chosen) {
@@ -71,7 +71,10 @@ export class GossipQueue {
       if (entry.sent >= limit) this.#byKey.delete(entry.key);
       else this.#at(entry.sent).add(entry);
     }
-    return chosen.map((entry) => entry.update);
+    return {
+      updates: chosen.map((entry) => entry.update),
+      bytes: chosen.reduce((sum, entry) => sum + entry.bytes, 0),
+    };
   }
 
   #choose(room: Bytes): Entry[] {

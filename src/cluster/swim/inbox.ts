@@ -150,7 +150,8 @@ export class Inbox {
       }
       case 'ack':
         if (peer === undefined) return this.#refuse('stranger');
-        if (message.stranger) this.#introduce(from);
+        // It does not know us, or holds against us what we refuted long ago.
+        if (message.stranger || context.accused) this.#introduce(from);
         this.#parts.probes.acked(message.seq, peer.claim.id);
         return this.#parts.relays.acked(message.seq, peer.claim.id);
       case 'nack':

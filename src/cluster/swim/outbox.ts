@@ -2,10 +2,10 @@
  * What a step wants done, collected until the driver takes it. Every datagram carries as much waiting gossip as fits
  * behind what it has to say.
  */
-import type { MemberId, Millis } from '../../base/ids.ts';
+import type { Millis } from '../../base/ids.ts';
 import type { Awareness } from './awareness.ts';
 import { headBytes } from './codec.ts';
-import { type GossipQueue, subjectOf } from './gossip-queue.ts';
+import type { GossipQueue } from './gossip-queue.ts';
 import type { MemberList } from './member-list.ts';
 import {
   datagramBytesMax,
@@ -68,17 +68,15 @@ export class Outbox {
 
   send(to: Address, message: Message, options: SendOptions = {}): void {
     const sender = this.sender();
-    const updates = [...(options.first ?? [])];
+    const first = options.first ?? [];
     let bytes = headBytes(sender, message);
-    for (const update of updates) bytes += updateBytes(update);
-    if (options.bare !== true && this.#parts.self.gossips) {
-      const first = new Set<MemberId>(updates.map(subjectOf));
-      for (const update of this.#parts.queue.take(datagramBytesMax - bytes, this.#parts.list.living + 1)) {
-        // Already said in front, and maybe in a newer form.
-        if (first.has(subjectOf(update)) && update.kind !== 'sight') continue;
-        updates.push(update);
-        bytes += updateBytes(update);
-      }
+    for (const update of first) bytes += updateBytes(update);
+    let updates = first;
+    if (options.bare !== true && this.#parts.self.gossips && this.#parts.queue.size > 0) {
+      // What stands in front may wait in the queue, too: said twice it does no harm.
+      const taken = this.#parts.queue.take(datagramBytesMax - bytes, this.#parts.list.living + 1);
+      updates = first.length === 0 ? taken.updates : [...first, ...taken.updates];
+      bytes += taken.bytes;
     }
     this.#datagrams.push({ to, datagram: { sender, message, updates }, bytes });
   }

@@ -97,15 +97,24 @@ export class Probes {
   }
 
   #start(now: Millis): void {
-    const { settings, awareness, counts, order, outbox } = this.#core;
+    const { settings, awareness, counts, order } = this.#core;
     const target = order.next();
     this.#nextAt = now + awareness.stretch(settings.probeIntervalMs);
     if (target === undefined) return;
     counts.probes++;
     const seq = this.#parts.nextSeq();
     this.#state = { at: 'direct', target, seq, timeoutAt: now + awareness.stretch(settings.probeTimeoutMs) };
-    const { claim } = target;
-    outbox.send(claim.address, { kind: 'ping', seq, target: subjectOf(claim) }, { first: accusationOf(target) });
+    this.#ping(target, seq);
+  }
+
+  /** Apart from the round: the ack proves nothing, but a suspect that lives refutes in it. */
+  call(suspect: Member): void {
+    this.#ping(suspect, this.#parts.nextSeq());
+  }
+
+  #ping(target: Member, seq: number): void {
+    const message = { kind: 'ping', seq, target: subjectOf(target.claim) } as const;
+    this.#core.outbox.send(target.claim.address, message, { first: accusationOf(target) });
   }
 
   #askOthers(state: Extract<State, { at: 'direct' }>, now: Millis): void {

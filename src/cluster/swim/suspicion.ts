@@ -21,7 +21,16 @@ interface Suspicion {
   readonly max: Millis;
   startedAt: Millis;
   deadline: Millis;
+  /** Last calls that are still to be made. */
+  calls: number;
 }
+
+/**
+ * Before a member is declared dead it is called this often, this long before the end. A refutation reaches nearly all
+ * by gossip; those few whom it missed would otherwise bury a living member.
+ */
+const lastCalls = 2;
+const lastCallMs = 500;
 
 /** Span of a suspicion after so many confirmations of so many expected. */
 export function suspicionTimeout(
@@ -59,6 +68,7 @@ export class Suspicions {
       max: min * suspicionMaxFactor,
       startedAt: context.now,
       deadline: 0,
+      calls: lastCalls,
     };
     this.#byId.set(member.claim.id, suspicion);
     this.#schedule(suspicion);
@@ -90,14 +100,20 @@ export class Suspicions {
     }
   }
 
-  /** The next member whose suspicion has run out; it is no longer suspected then. */
-  nextDue(now: Millis): Member | undefined {
+  /** The next member whose suspicion has run out (it is no longer suspected then) or that is to be called. */
+  nextDue(now: Millis): { readonly member: Member; readonly over: boolean } | undefined {
     while (this.#due.peekAt() <= now) {
       const suspicion = this.#due.pop()!;
-      const id = suspicion.member.claim.id;
-      if (this.#byId.get(id) !== suspicion || suspicion.deadline > now) continue;
-      this.#byId.delete(id);
-      return suspicion.member;
+      const { member, deadline, calls } = suspicion;
+      if (this.#byId.get(member.claim.id) !== suspicion) continue;
+      if (deadline <= now) {
+        this.#byId.delete(member.claim.id);
+        return { member, over: true };
+      }
+      if (calls === 0 || deadline - calls * lastCallMs > now) continue;
+      suspicion.calls--;
+      this.#push(suspicion);
+      return { member, over: false };
     }
     return undefined;
   }
@@ -105,6 +121,11 @@ export class Suspicions {
   #schedule(suspicion: Suspicion): void {
     const span = suspicionTimeout(suspicion, suspicion.accusers.size - 1, suspicion.expected);
     suspicion.deadline = suspicion.startedAt + span;
-    this.#due.push(suspicion.deadline, suspicion);
+    this.#push(suspicion);
+  }
+
+  /** A moved deadline leaves its old entry behind: it is dropped when its time comes. */
+  #push(suspicion: Suspicion): void {
+    this.#due.push(suspicion.deadline - suspicion.calls * lastCallMs, suspicion);
   }
 }

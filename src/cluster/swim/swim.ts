@@ -137,7 +137,7 @@ export class Swim {
 
   #tick(now: Millis): void {
     for (const stream of this.#streams.overdue(now)) this.#inbox.failed(stream, now);
-    if (!this.#core.self.gone) this.#beliefs.expire(now);
+    if (!this.#core.self.gone) this.#beliefs.expire(now, (suspect) => this.#probes.call(suspect));
     this.#probes.tick(now);
     this.#relays.tick(now);
     this.#seeds.tick(now);

@@ -3,7 +3,7 @@
  * codec.ts says how whole messages are put together.
  */
 import { assertNever } from '../../base/assert.ts';
-import { type Reader, Writer } from './bytes.ts';
+import { numberBytes, type Reader, Writer } from './bytes.ts';
 import type { Sender, Subject, Update } from './messages.ts';
 import type { Claim, Metadata } from './model.ts';
 import { blindMax, bootMax, incarnationMax, isAddress, isMemberName, isMetadata, priorityMax } from './valid.ts';
@@ -111,3 +111,6 @@ export function updateBytes(update: Update): number {
   writeUpdate(writer, update);
   return writer.length;
 }
+
+export const subjectBytes = (subject: Subject): number =>
+  16 + numberBytes(subject.boot) + numberBytes(subject.incarnation);
