@@ -7,6 +7,7 @@
  *
  * It may run later than entries that were asked for after it, since it only touches what is committed and below them.
  */
+import { createHash, type Hash } from 'node:crypto';
 import type { JournalSnapshot } from './journal-model.ts';
 import type { SnapshotRecord } from './journal-restore.ts';
 import { blob, sum, type Tables } from './journal-tables.ts';
@@ -24,7 +25,7 @@ export interface Job {
 }
 
 type Stage =
-  | { readonly at: 'writing'; readonly first: number; written: number }
+  | { readonly at: 'writing'; readonly first: number; readonly hash: Hash; written: number }
   | { readonly at: 'sweeping' }
   | { readonly at: 'compacting' };
 
@@ -64,28 +65,29 @@ export class SnapshotJobs {
   }
 
   #begin(job: Job): Stage {
-    return job.snapshot === null ? { at: 'compacting' } : { at: 'writing', first: this.#free(), written: 0 };
+    if (job.snapshot === null) return { at: 'compacting' };
+    return { at: 'writing', first: this.#free(), hash: createHash('sha256'), written: 0 };
   }
 
   #write(job: Job, stage: Extract<Stage, { at: 'writing' }>): readonly number[] {
     const { snapshot } = job;
     if (snapshot === null) return [];
-    this.#putPiece(snapshot, stage.first, stage.written);
+    stage.hash.update(this.#putPiece(snapshot, stage.first, stage.written));
     stage.written += 1;
     if (stage.written * pieceBytes < snapshot.bytes.byteLength) return [];
-    this.#record(snapshot, stage.first, stage.written);
+    this.#record(snapshot, { first: stage.first, pieces: stage.written, sum: stage.hash.digest('hex') });
     this.#stage = { at: 'sweeping' };
     return [job.ticket];
   }
 
-  #putPiece(snapshot: JournalSnapshot, first: number, at: number): void {
+  #putPiece(snapshot: JournalSnapshot, first: number, at: number): Uint8Array {
     const bytes = snapshot.bytes.subarray(at * pieceBytes, (at + 1) * pieceBytes);
     this.#tables.sql('INSERT INTO piece VALUES (?, ?)').run(first + at, bytes);
+    return bytes;
   }
 
-  #record({ index, term, bytes }: JournalSnapshot, first: number, pieces: number): void {
-    const record = { index, term, size: bytes.byteLength, first, pieces, sum: sum(bytes).toString('hex') };
-    this.#tables.setJson('snapshot', record satisfies SnapshotRecord);
+  #record({ index, term, bytes }: JournalSnapshot, kept: Pick<SnapshotRecord, 'first' | 'pieces' | 'sum'>): void {
+    this.#tables.setJson('snapshot', { index, term, size: bytes.byteLength, ...kept } satisfies SnapshotRecord);
   }
 
   /** The number behind all pieces. */
@@ -98,7 +100,7 @@ export class SnapshotJobs {
     const first = this.#free();
     const pieces = Math.max(1, Math.ceil(snapshot.bytes.byteLength / pieceBytes));
     for (let at = 0; at < pieces; at++) this.#putPiece(snapshot, first, at);
-    this.#record(snapshot, first, pieces);
+    this.#record(snapshot, { first, pieces, sum: sum(snapshot.bytes).toString('hex') });
     this.#sweep(Number.MAX_SAFE_INTEGER);
   }
 
@@ -130,14 +132,10 @@ export class SnapshotJobs {
     return to === compactTo;
   }
 
-  /** Does all that is left, each step in a transaction of its own. */
+  /** All that is left, within the caller's transaction. */
   finish(): readonly number[] {
     const done: number[] = [];
-    while (this.busy) {
-      this.#tables.exec('BEGIN IMMEDIATE');
-      done.push(...this.step());
-      this.#tables.exec('COMMIT');
-    }
+    while (this.busy) done.push(...this.step());
     return done;
   }
 }

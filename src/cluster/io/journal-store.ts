@@ -14,7 +14,7 @@
  * A commit that fails leaves the store dead: what is on disk is not known then, so it must never be asked again.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, linkSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, linkSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { memberId } from '../../base/ids.ts';
 import { DataDir, syncFolder } from './data-dir.ts';
@@ -84,9 +84,8 @@ export class JournalStore {
     return this.#guarded(() => {
       const started = performance.now();
       const done: number[] = [];
-      if (writes.some((write) => this.#replacesLog(write))) done.push(...this.#jobs.finish());
       this.#transaction(() => {
-        for (const write of writes) if (this.#apply(write)) done.push(write.ticket);
+        for (const write of writes) done.push(...this.#apply(write));
       });
       this.#measure(performance.now() - started, writes.length);
       this.#pages += 6 + writes.reduce((pages, write) => pages + pagesOf(write), 0);
@@ -107,9 +106,11 @@ export class JournalStore {
     return (snapshot ?? null) !== null && ((truncateFrom ?? null) !== null || snapshot!.index > this.#head.index);
   }
 
-  /** Runs within a transaction. false: the rest of it is a job for the background, and its ticket comes from there. */
-  #apply(write: JournalWrite): boolean {
+  /** Runs within a transaction. Returns what is done by it; what is a job for the background comes from there. */
+  #apply(write: JournalWrite): readonly number[] {
     const now = this.#replacesLog(write);
+    // What was begun before must not come after.
+    const done = now ? [...this.#jobs.finish()] : [];
     if (typeof write.truncateFrom === 'number') this.#truncate(write.truncateFrom);
     if (now) this.#replaceLog(write);
     for (const entry of write.entries ?? []) this.#append(entry);
@@ -118,9 +119,9 @@ export class JournalStore {
     this.#tables.setHead(this.#head);
     const compactTo = write.compactTo ?? null;
     const snapshot = write.snapshot ?? null;
-    if (now || (compactTo === null && snapshot === null)) return true;
+    if (now || (compactTo === null && snapshot === null)) return [...done, write.ticket];
     this.#jobs.add({ ticket: write.ticket, snapshot, compactTo });
-    return false;
+    return done;
   }
 
   #writeFacts(write: JournalWrite): void {
@@ -245,9 +246,12 @@ function prepare(dir: DataDir, db: DatabaseSync): void {
 
 /** Gives the log its second name. There is a log: something was committed since the opening. */
 function nameLog(dir: DataDir): void {
-  rmSync(dir.file(secondName), { force: true });
+  const wal = dir.file('journal.db-wal');
+  const second = dir.file(secondName);
+  if (sameFile(wal, second)) return;
+  rmSync(second, { force: true });
   try {
-    linkSync(dir.file('journal.db-wal'), dir.file(secondName));
+    linkSync(wal, second);
   } catch (error) {
     const why = (error as Error).message;
     throw new JournalError('io', `data folder ${dir.path} must be on a file system with hard links: ${why}`);
@@ -255,13 +259,19 @@ function nameLog(dir: DataDir): void {
   syncFolder(dir.path);
 }
 
-/** The log as the last run left it, under the name by which SQLite looks for it. */
+const sameFile = (a: string, b: string): boolean =>
+  existsSync(a) && existsSync(b) && statSync(a, { bigint: true }).ino === statSync(b, { bigint: true }).ino;
+
+/**
+ * The log as the last run left it, under the name by which SQLite looks for it. It keeps its second name: should this
+ * opening fail, SQLite deletes the first again.
+ */
 function findLog(dir: DataDir): string {
   const wal = dir.file('journal.db-wal');
   const second = dir.file(secondName);
-  if (!existsSync(second)) return wal;
+  if (!existsSync(second) || sameFile(wal, second)) return wal;
   if (existsSync(wal)) rmSync(second);
-  else renameSync(second, wal);
+  else linkSync(second, wal);
   syncFolder(dir.path);
   return wal;
 }

@@ -170,6 +170,23 @@ describe('hostile connections', () => {
     expect(a.transport.strangers).toBe(0);
   });
 
+  it('any bytes before the proof: closed or waited for, never answered, never thrown at', async () => {
+    const a = await host(1, { limits: { handshakeMs: 100 } });
+    const chunks = fc.array(fc.uint8Array({ minLength: 1, maxLength: 150 }), { minLength: 1, maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(chunks, async (parts) => {
+        const wire = dial(a);
+        for (const part of parts) wire.socket.write(part);
+        await until('closed', wire.ended);
+        return wire.heard().byteLength === 0;
+      }),
+      { numRuns: 60 },
+    );
+    expect(a.transport.strangers).toBe(0);
+    expect(Object.values(a.transport.counts.dropped).reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(60);
+    await admitted(a);
+  });
+
   it('strangers are few, and members come in beside them once they are gone', async () => {
     const a = await host(1, { limits: { strangersPerAddress: 3, handshakeMs: 300 } });
     const wires = Array.from({ length: 10 }, () => dial(a));
@@ -238,6 +255,22 @@ describe('hostile records of a proven peer', () => {
     await until('closed', wire.ended);
     expect(a.messages).toHaveLength(1);
     expect(a.transport.counts.dropped.forged).toBe(1);
+  });
+
+  it('any sealed bytes of a proven peer are a message or the end of its connection', async () => {
+    const a = await host(1, { limits: { message: 1000 } });
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 60 }), async (plain) => {
+        const wire = await admitted(a);
+        const before = a.messages.length;
+        wire.socket.write(record(wire.session, 0, plain));
+        wire.socket.write(record(wire.session, 1, message('good')));
+        await until('heard or closed', () => wire.ended() || a.messages.length > before);
+        wire.socket.destroy();
+        await until('gone', () => a.transport.guests().length === 0);
+      }),
+      { numRuns: 40 },
+    );
   });
 
   it('records that come byte by byte, or many in one packet, are read', async () => {

@@ -7,7 +7,6 @@ import { Journal } from '../../../src/cluster/io/journal.ts';
 import { contentOf } from './journal-content.ts';
 
 const [path = ''] = process.argv.slice(2);
-const say = (line: string): void => void writeSync(1, `${line}\n`);
 const snapshotEvery = 300;
 
 const opened = await Journal.open({ path, onDurable, onFatal: (error) => end(`fatal ${error.code} ${error.message}`) });
@@ -18,6 +17,18 @@ let ticket = 0;
 const meaning = new Map<number, string>();
 say(`open ${journal?.restored.boot} ${index}`);
 for (let i = 0; i < 40; i++) write();
+
+/** At once, also into a pipe that is full: what is said was acknowledged before the kill. */
+function say(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, `${line}\n`);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    }
+  }
+}
 
 function end(line: string): never {
   say(line);

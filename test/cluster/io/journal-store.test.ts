@@ -156,6 +156,26 @@ describe('the journal', () => {
     again.close();
   });
 
+  it('so does one that is asked for together with an own snapshot, which must not come after it', () => {
+    const path = folder();
+    const store = JournalStore.open(path);
+    const own = { index: 5, term: 1, bytes: new Uint8Array(600_000).fill(1) };
+    const install = { index: 50, term: 2, bytes: new Uint8Array(600_000).fill(2) };
+    const done = store.commit([
+      { ticket: 1, entries: entries(1, 10) },
+      { ticket: 2, snapshot: own, compactTo: 5 },
+      { ticket: 3, truncateFrom: 6, compactTo: 50, snapshot: install },
+      { ticket: 4, entries: [entry(51, 2)] },
+    ]);
+    expect(done).toEqual([1, 2, 3, 4]);
+    expect(settle(store)).toEqual([]);
+    store.close();
+    const again = JournalStore.open(path);
+    expect(again.restored.snapshot).toMatchObject({ index: 50, term: 2 });
+    expect(said(again.restored.entries)).toEqual(['51@2']);
+    again.close();
+  });
+
   it('moves its log into the database now and then, so that it does not grow', () => {
     const path = folder();
     const store = JournalStore.open(path);

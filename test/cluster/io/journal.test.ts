@@ -174,6 +174,26 @@ describe('a process that is killed', () => {
     expect(snapshot).toBeGreaterThan(0);
   });
 
+  it('at any moment of its start: the next one starts, with a higher boot number', { timeout: 120_000 }, async () => {
+    const path = folder();
+    const random = seededRandom(3);
+    let boot = 0;
+    let acknowledged = 0;
+    for (let kill = 0; kill < 20; kill++) {
+      const { process: started, lines, ended } = child(path);
+      const moment = performance.now() + 40 + random.below(160);
+      await until('the moment', () => performance.now() >= moment || ended());
+      started.kill('SIGKILL');
+      await until('it is gone', ended);
+      expect(lines()[0] ?? 'open').toMatch(/^open/);
+      if (lines().length === 0) continue;
+      expect(last(lines(), 'open')).toBeGreaterThan(boot);
+      boot = last(lines(), 'open');
+      acknowledged = Math.max(acknowledged, last(lines(), 'ack'));
+    }
+    expectAll(path, acknowledged, 0);
+  });
+
   it('that ends by an exception elsewhere loses nothing either', async () => {
     const path = folder();
     const quitter = fileURLToPath(new URL('./journal-quitter.ts', import.meta.url));
@@ -208,6 +228,20 @@ describe('a full disk', () => {
     expect(lines().at(-1)).toMatch(/^fatal (full|io) the journal in /);
     expect(last(lines(), 'ack')).toBeGreaterThan(10);
     expectAll(path, last(lines(), 'ack'), last(lines(), 'snap'));
+  });
+
+  it('already when it starts: it is refused, and nothing is lost by the attempt', { timeout: 60_000 }, async () => {
+    const path = folder();
+    const first = child(path);
+    await until('it has a log', () => last(first.lines(), 'ack') > 200, 30_000);
+    first.process.kill('SIGKILL');
+    await until('it is gone', first.ended);
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const { lines, ended } = child(path, 64);
+      await until('it ends', ended, 30_000);
+      expect(lines().at(-1)).toMatch(/^refused (full|io) the journal in /);
+    }
+    expectAll(path, last(first.lines(), 'ack'), last(first.lines(), 'snap'));
   });
 
   const root = process.getuid?.() === 0;

@@ -74,6 +74,18 @@ describe('messages', () => {
     await until('the datagram came', () => b.datagrams.length === 1);
   });
 
+  it('over IPv6 too; what has no address is counted as not sent', async () => {
+    const [a, b] = [await host(1, { listen: '[::1]:0' }), await host(2, { listen: '[::1]:0' })];
+    a.transport.datagram(b.address, bytes('six'));
+    expect(text(await a.transport.request(b.address, 1, bytes('x'), soon))).toBe('x');
+    await until('the datagram came', () => b.datagrams.length === 1);
+    expect(b.datagrams[0]?.from.remote).toBe(a.address);
+    expect(a.transport.datagram('nowhere', bytes('x'))).toBe(false);
+    expect(a.transport.datagram(b.address, new Uint8Array(1401))).toBe(false);
+    expect(a.transport.datagram('no-such-name.invalid:1', bytes('x'))).toBe(true);
+    await until('all three counted', () => a.transport.counts.unsent === 3);
+  });
+
   it('a large message goes in pieces, and small ones overtake it', async () => {
     const [a, b] = [await host(1), await host(2)];
     const large = Buffer.alloc(pieceMax * 300 + 17);
