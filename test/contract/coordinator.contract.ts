@@ -238,6 +238,10 @@ export function coordinatorContract(name: string, make: () => Promise<Coordinato
     it('a sink that writes does not make others miss or reorder changes', async () => {
       const seen: string[] = [];
       const more: Promise<unknown>[] = [];
+      const observed: string[] = [];
+      const stop = coordinator.observe((event) => {
+        if (event.kind === 'changed') observed.push(event.change.key);
+      });
       coordinator.watch({ prefix: 'a' }, (event) => {
         if (event.kind === 'changes') more.push(coordinator.kv.set('b', bytes('2')));
       });
@@ -247,6 +251,8 @@ export function coordinatorContract(name: string, make: () => Promise<Coordinato
       await set('a', '1');
       await Promise.all(more);
       expect(seen).toEqual(['a', 'b']);
+      expect(observed).toEqual(['a', 'b']);
+      stop();
     });
 
     it('are bounded in number', () => {

@@ -31,6 +31,11 @@ export class Deadlines<K extends string | number> {
     this.#times.delete(id);
   }
 
+  /** Entries that take up room; at most a few more than twice the ids. */
+  get queued(): number {
+    return this.#heap.size;
+  }
+
   /** The earliest; Infinity if there is none. */
   next(): Millis {
     for (;;) {

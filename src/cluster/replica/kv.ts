@@ -160,8 +160,7 @@ export class Kv {
     if (size > valueBytes) return { kind: 'too-large', what: 'value', size, max: valueBytes };
     if (before === undefined && this.size >= keys) return { kind: 'full', what: 'keys', max: keys };
     const total = this.#bytes + costOf(key, value) - (before ? costOf(key, before.value) : 0);
-    const grows = before === undefined || size > before.value.byteLength;
-    return grows && total > totalBytes ? { kind: 'too-large', what: 'total', size: total, max: totalBytes } : null;
+    return total > totalBytes ? { kind: 'too-large', what: 'total', size: total, max: totalBytes } : null;
   }
 }
 

@@ -59,4 +59,14 @@ describe('deadlines', () => {
       }),
     );
   });
+
+  it('what comes and goes long before its time leaves nothing behind', () => {
+    const deadlines = new Deadlines<number>();
+    for (let id = 0; id < 10_000; id++) {
+      deadlines.set(id, 1_000_000 + id);
+      if (id % 100 !== 0) deadlines.delete(id);
+    }
+    expect(deadlines.queued).toBeLessThan(300);
+    expect(deadlines.due(2_000_000)).toHaveLength(100);
+  });
 });

@@ -76,6 +76,21 @@ describe('a ticket', () => {
   });
 });
 
+describe('a watch', () => {
+  it('from a revision that this member has not reached yet is told nothing before it', () => {
+    const b = new Bench();
+    b.set('a', '1');
+    const hub = new Hub();
+    const seen: number[] = [];
+    const after = b.replica.kv.revision.value + 2;
+    hub.watch(b.replica, { prefix: '', after }, (event) => seen.push(event.kind === 'changes' ? event.revision : 0));
+    for (let i = 0; i < 3; i++) {
+      hub.tell(b.apply({ kind: 'set', key: 'a', value: bytes(''), lease: null, when: { kind: 'any' } }).events);
+    }
+    expect(seen).toEqual([after + 1]);
+  });
+});
+
 describe('who waits when the state is replaced by a snapshot', () => {
   const replaced = (b: Bench): Bench['replica'] => {
     const result = restore(snapshot(b.replica));

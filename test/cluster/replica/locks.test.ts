@@ -223,6 +223,19 @@ describe('deadlocks', () => {
     });
   });
 
+  it('of several circles the same one is told on every member, whatever order the waits came in', () => {
+    for (const order of [
+      ['y', 'z'],
+      ['z', 'y'],
+    ]) {
+      const b = new Bench();
+      b.acquire('x', 'bob');
+      for (const name of order) b.acquire(name, 'ann');
+      for (const name of order) b.acquire(name, 'bob');
+      expect(b.acquire('x', 'ann')).toMatchObject({ cycle: [{ lock: 'x' }, { owner: 'bob', lock: 'y' }] });
+    }
+  });
+
   it('a chain is no circle, and a circle that was broken by leaving is none any more', () => {
     const b = new Bench();
     b.acquire('x', 'ann');

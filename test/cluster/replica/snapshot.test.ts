@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { ByteWriter } from '../../../src/cluster/replica/bytes.ts';
+import { writeEntry } from '../../../src/cluster/replica/kv.ts';
 import type { Replica } from '../../../src/cluster/replica/replica.ts';
 import { Capture, restore, restoreSteps, snapshot } from '../../../src/cluster/replica/snapshot.ts';
 import { story } from './arbitraries.ts';
@@ -109,6 +111,19 @@ describe('snapshots', () => {
     const raw = snapshot(full().replica);
     for (let end = 0; end < raw.length; end++) expect(restore(raw.subarray(0, end)).ok).toBe(false);
     expect(restore(new Uint8Array([...raw, 0]))).toEqual({ ok: false, error: 'malformed' });
+  });
+
+  it('one that names a record twice is refused, though its hash is right', () => {
+    const b = new Bench();
+    b.set('a', '1');
+    const raw = snapshot(b.replica);
+    const to = new ByteWriter();
+    writeEntry(to, b.replica.kv.get('a')!);
+    const record = to.take();
+    const at = 6 + raw[5]!;
+    expect([raw[at], ...raw.subarray(at + 1, at + 1 + record.length)]).toEqual([1, ...record]);
+    const twice = new Uint8Array([...raw.subarray(0, at), 2, ...record, ...raw.subarray(at + 1)]);
+    expect(restore(twice)).toEqual({ ok: false, error: 'malformed' });
   });
 
   it('foreign bytes and newer versions are told apart', () => {
