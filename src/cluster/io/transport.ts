@@ -9,13 +9,13 @@
  * What arrives comes with the sender's uid and boot as proved by its seal. Every holder of the key can pose as every
  * member: the key admits to the cluster, it does not tell members apart.
  */
-import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
+import type { RemoteInfo, Socket as UdpSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
-import { createServer, type Server } from 'node:net';
+import type { Server } from 'node:net';
 import type { MemberId, Millis } from '../../base/ids.ts';
 import { type Random, seededRandom } from '../../base/random.ts';
 import { err, ok, type Result } from '../../base/result.ts';
-import { formatHostPort, isLoopback, parseHostPort, unmapped } from '../frames/address.ts';
+import { formatHostPort, isLoopback, parseHostPort } from '../frames/address.ts';
 import { datagramPayloadMax } from '../frames/header.ts';
 import { Reporter } from '../frames/reporter.ts';
 import { DatagramOpener, DatagramSealer, type Dropped, firstCounter, type Self } from './datagrams.ts';
@@ -24,6 +24,7 @@ import type { HandshakeOptions } from './handshake.ts';
 import { clusterTag, Keyring } from './keyring.ts';
 import { Link } from './link.ts';
 import { Names } from './names.ts';
+import { bindBoth, type Sockets, whyNot, withoutKey } from './sockets.ts';
 import {
   emptyCounts,
   type Peer,
@@ -82,7 +83,7 @@ export class ClusterTransport {
   #closed = false;
 
   /** Use `openTransport`. */
-  constructor(options: TransportOptions, sockets: Sockets) {
+  constructor(options: TransportOptions, sockets: Sockets, keys: Keyring) {
     this.#options = options;
     this.#server = sockets.server;
     this.#udp = sockets.udp;
@@ -90,7 +91,7 @@ export class ClusterTransport {
     const now = options.now ?? (() => performance.now());
     this.#random = options.random ?? seededRandom(Date.now() ^ process.pid);
     this.#names = new Names(sockets.family, now);
-    this.#identity = { keys: sockets.keys, self: options.self, cluster: clusterTag(options.cluster) };
+    this.#identity = { keys, self: options.self, cluster: clusterTag(options.cluster) };
     this.#sealer = new DatagramSealer({ ...this.#identity, counter: firstCounter(Date.now()) });
     this.#opener = new DatagramOpener({ ...this.#identity, ...(options.boots && { boots: options.boots }) });
     this.#wire = {
@@ -261,14 +262,6 @@ const describe: Readonly<Record<Dropped['reason'], string>> = {
   protocol: 'closed a connection that broke the rules of the protocol',
 };
 
-interface Sockets {
-  readonly server: Server;
-  readonly udp: UdpSocket;
-  readonly address: string;
-  readonly family: 4 | 6;
-  readonly keys: Keyring;
-}
-
 /** Binds and begins to listen. The error says what to do. */
 export async function openTransport(options: TransportOptions): Promise<Result<ClusterTransport, string>> {
   const target = parseHostPort(options.listen);
@@ -277,48 +270,9 @@ export async function openTransport(options: TransportOptions): Promise<Result<C
   try {
     const { address: ip } = await lookup(target.host);
     if (keys.open && !isLoopback(ip)) return err(withoutKey(options.listen));
-    const bound = await bind(ip, target.port);
-    return ok(new ClusterTransport(options, { ...bound, keys }));
+    const bound = await bindBoth(ip, target.port);
+    return ok(new ClusterTransport(options, bound, keys));
   } catch (error) {
     return err(`cannot listen on ${options.listen} for the cluster: ${whyNot(error)}`);
-  }
-}
-
-const withoutKey = (listen: string): string =>
-  `the cluster has no key, so it must not listen on ${listen}, where others could speak as members: ` +
-  'set cluster.key to 32 random bytes (`openssl rand -base64 32`), the same on all members, or bind 127.0.0.1';
-
-function whyNot(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'EADDRINUSE') return 'another process listens there (port in use): stop it or choose another port';
-  if (code === 'EADDRNOTAVAIL') return 'this machine has no such address: give one of its own, or 0.0.0.0';
-  return code === 'ENOTFOUND' ? 'the name is not known' : message;
-}
-
-/** TCP and UDP on one port. Port 0: one that is free for both. */
-async function bind(ip: string, port: number): Promise<Omit<Sockets, 'keys'>> {
-  for (let attempt = 0; ; attempt++) {
-    const server = createServer({ noDelay: true });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ host: ip, port }, resolve);
-    });
-    server.removeAllListeners('error');
-    const chosen = server.address();
-    const chosenPort = typeof chosen === 'object' && chosen !== null ? chosen.port : port;
-    const family = ip.includes(':') ? 6 : 4;
-    const udp = createSocket({ type: family === 6 ? 'udp6' : 'udp4', recvBufferSize: 1024 * 1024 });
-    try {
-      await new Promise<void>((resolve, reject) => {
-        udp.once('error', reject);
-        udp.bind(chosenPort, ip, resolve);
-      });
-      udp.removeAllListeners('error');
-      return { server, udp, family, address: formatHostPort(unmapped(ip), chosenPort) };
-    } catch (error) {
-      udp.close();
-      server.close();
-      if (port !== 0 || attempt >= 10) throw error;
-    }
   }
 }
