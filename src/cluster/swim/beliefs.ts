@@ -42,8 +42,10 @@ export class Beliefs {
     if (subject.id === this.#core.self.claim.id) return heardAccusation(this.#core, subject, 'suspect');
     const member = this.#accused(subject);
     if (member === undefined) return;
+    // Only the member itself raises its incarnation: it has refuted since, and this is another suspicion.
+    const another = subject.incarnation > member.incarnation;
     member.incarnation = subject.incarnation;
-    if (member.status === 'suspect') {
+    if (member.status === 'suspect' && !another) {
       if (this.#core.suspicions.confirm(subject.id, by)) this.#tell('suspect', member, { by, hearing });
       return;
     }
@@ -176,11 +178,11 @@ export class Beliefs {
 
   #startSuspicion(member: Member, by: MemberId, hearing: Hearing): void {
     const { list, suspicions, outbox, counts } = this.#core;
+    if (member.status !== 'suspect') outbox.event({ kind: 'suspected', claim: member.claim, by });
     list.setStatus(member, 'suspect', hearing.now);
     member.accuser = by;
     counts.suspicions++;
     suspicions.start(member, { by, living: list.living + 1, now: hearing.now });
-    outbox.event({ kind: 'suspected', claim: member.claim, by });
     this.#tell('suspect', member, { by, hearing });
   }
 

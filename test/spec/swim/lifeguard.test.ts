@@ -193,6 +193,29 @@ describe('Lifeguard: suspicion', () => {
     expect(alone.told('suspect')).not.toContainEqual(suspect(2, 5));
   });
 
+  it('an accusation of a higher incarnation shows that the suspect has refuted since: its time begins anew', () => {
+    const alone = Alone.among(8).answerPings();
+    alone.gossip(1, suspect(2, 1), suspect(2, 3));
+    alone.run(3500);
+    alone.gossip(4, suspect(2, 4, 2));
+    expect(lifeOfSuspicion(alone, 2)).toBeCloseTo(24_000, 3);
+    expect(alone.event('suspected')).toHaveLength(1);
+  });
+
+  it('a suspect is called twice before it is declared dead, and may refute even then', () => {
+    const alone = Alone.among(2).answerPings([2]);
+    alone.gossip(1, suspect(2, 1));
+    const start = alone.now;
+    alone.quiet();
+    alone.run(3600);
+    const calls = alone.of('ping').filter((sent) => sent.to === addressOf(2) && sent.at - start >= 3000);
+    expect(calls.map((sent) => sent.at - start)).toEqual(expect.arrayContaining([3000, 3500]));
+    for (const call of calls) expect(call.datagram.updates[0]).toEqual(suspect(2, 1));
+    alone.hear(2, ackOf(1), alive(2, 2));
+    alone.run(3000);
+    expect(alone.view(2)!.status).not.toBe('dead');
+  });
+
   it('a stall of this member is added to every suspicion: nobody dies because we did not listen', () => {
     const alone = Alone.among(2).answerPings();
     alone.gossip(1, suspect(2, 1));
