@@ -48,7 +48,7 @@ export class JournalStore {
     this.#head = this.#tables.head();
   }
 
-  /** Throws a JournalError that says what to do. A refused folder is left as it is. */
+  /** Throws a JournalError that says what to do. A refused folder loses nothing by it. */
   static open(path: string): JournalStore {
     const dir = DataDir.lock(path);
     let db: DatabaseSync | null = null;

@@ -21,30 +21,33 @@ export function whyNot(error: unknown): string {
   return code === 'ENOTFOUND' ? 'the name is not known' : message;
 }
 
-/** TCP and UDP on one port. Port 0: one that is free for both. */
+/**
+ * TCP and UDP on one port. Port 0: one that is free for both. TCP comes last, so that no connection comes in before the
+ * caller, who goes on in the same turn of the loop, listens for it.
+ */
 export async function bindBoth(ip: string, port: number): Promise<Sockets> {
+  const family = ip.includes(':') ? 6 : 4;
   for (let attempt = 0; ; attempt++) {
-    const server = createServer({ noDelay: true });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ host: ip, port }, resolve);
-    });
-    server.removeAllListeners('error');
-    const chosen = server.address();
-    const chosenPort = typeof chosen === 'object' && chosen !== null ? chosen.port : port;
-    const family = ip.includes(':') ? 6 : 4;
     const udp = createSocket({ type: family === 6 ? 'udp6' : 'udp4', recvBufferSize: 1024 * 1024 });
+    const server = createServer({ noDelay: true });
     try {
-      await new Promise<void>((resolve, reject) => {
-        udp.once('error', reject);
-        udp.bind(chosenPort, ip, resolve);
-      });
-      udp.removeAllListeners('error');
-      return { server, udp, family, address: formatHostPort(unmapped(ip), chosenPort) };
+      await begun(udp, (done) => udp.bind(port, ip, done));
+      const chosen = udp.address().port;
+      await begun(server, (done) => server.listen({ host: ip, port: chosen }, done));
+      return { server, udp, family, address: formatHostPort(unmapped(ip), chosen) };
     } catch (error) {
       udp.close();
-      server.close();
       if (port !== 0 || attempt >= 10) throw error;
     }
   }
+}
+
+function begun(socket: UdpSocket | Server, begin: (done: () => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    begin(() => {
+      socket.off('error', reject);
+      resolve();
+    });
+  });
 }
