@@ -31,6 +31,8 @@ describe('the clock that a leader stamps with', () => {
     clock.heard(5_000_000, 520, false);
     expect(clock.now(530)).toBe(5_000_010);
     expect(clock.live).toBe(false);
+    for (let i = 1; i <= 1000; i++) clock.heard(1000, 530 + i * 0.9, false);
+    expect(clock.now(1430)).toBe(5_000_910);
   });
 });
 

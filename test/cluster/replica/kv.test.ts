@@ -146,6 +146,20 @@ describe('lists', () => {
   });
 });
 
+describe('keys in order', () => {
+  it('are found on both sides of a range that was emptied', () => {
+    const keys = new SortedKeys();
+    const name = (i: number): string => String(i).padStart(5, '0');
+    for (let i = 0; i < 5000; i++) keys.add(name(i));
+    for (let i = 600; i < 4400; i++) keys.delete(name(i));
+    for (const i of [599, 2000, 4400]) keys.add(name(i));
+    const listed = keys.list({ prefix: '', after: name(598), max: 4 });
+    expect(listed).toEqual([599, 2000, 4400, 4401].map(name));
+    for (let i = 0; i < 5000; i++) keys.delete(name(i));
+    expect(keys.list({ prefix: '', after: null, max: 1 })).toEqual([]);
+  });
+});
+
 describe('watches and the past', () => {
   it('changes since a revision come in order, of the prefix only, and say what was before', () => {
     const b = new Bench();

@@ -54,6 +54,21 @@ describe('a cluster of one', () => {
     expect(world.coordinator.wakeAt()).toBe(Number.POSITIVE_INFINITY);
   });
 
+  it('without its timer what has run out ends late, but unseen by nobody', async () => {
+    let now = 0;
+    const coordinator = new LocalCoordinator({ uid: 'me', clock: () => now, wall });
+    const granted = await coordinator.lease.grant(100);
+    const lease = granted.ok ? granted.value.lease : 0;
+    await coordinator.kv.set('a', bytes('1'), { lease });
+    now = 100;
+    expect(await coordinator.kv.set('b', bytes('1'), { lease })).toMatchObject({ error: { kind: 'absent' } });
+    now = 300;
+    const again = await coordinator.lease.grant(100);
+    await coordinator.kv.set('c', bytes('1'), { lease: again.ok ? again.value.lease : 0 });
+    now = 400;
+    expect(await coordinator.kv.list('')).toMatchObject({ value: { value: { entries: [] } } });
+  });
+
   it('refuses tickets that it never gave out', async () => {
     const { coordinator } = localWorld();
     for (const ticket of [
