@@ -39,7 +39,7 @@ export type RaftInput =
   | { readonly kind: 'persisted'; readonly ticket: Ticket }
   /** Leader: hand leadership to this voter, or to the fittest. */
   | { readonly kind: 'transfer'; readonly to: MemberId | null }
-  /** Stand now, with a pre-vote, without waiting for the time-out. */
+  /** Stand now, with a pre-vote, without waiting for the time-out; in vain while a leader may live. */
   | { readonly kind: 'campaign' }
   /** The replica's state at `index`, which is at most what was handed out to apply. Entries before it can go. */
   | { readonly kind: 'snapshot'; readonly index: Index; readonly data: Uint8Array }

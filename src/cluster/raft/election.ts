@@ -17,9 +17,13 @@ import type { PreVote, PreVoteReply, Vote, VoteReply } from './messages.ts';
 import { voteState } from './quorum.ts';
 import { becomeFollower, dropReadLease, endLeadership } from './roles.ts';
 
-/** Asks whether an election could be won. Does nothing if this member may not lead. */
+/**
+ * Asks whether an election could be won. Does nothing if this member may not lead, or while a leader may live: its own
+ * vote is one like any other, and that leader's lease rests on it.
+ */
 export function campaign(core: Core, why: 'time-out' | 'asked'): void {
   if (core.role.at === 'leader') return;
+  if (why === 'asked' && leaderMayLive(core)) return;
   core.restartElectionTimer();
   if (!core.mayLead()) return;
   core.event({ kind: 'standing', term: core.term + 1, why });
