@@ -9,7 +9,8 @@
  * Consistency of a write:
  *   strong     committed, and every member has applied it or may not answer reads from its own state
  *   quorum     committed: it survives the loss of any minority
- *   eventual   handed on; it may be lost, and the answer says `committed: false`. Only for unconditional writes of keys
+ *   eventual   handed on; it may be lost, and the answer says `committed: false`. Only for unconditional writes of keys that
+ *              belong to no lease, and for notes
  * and of a read: strong and quorum see every write that was acknowledged before they were asked; eventual reads what this
  * member has, and says how old that may be.
  *
@@ -62,7 +63,7 @@ export type CoordinatorError =
   | { readonly kind: 'absent'; readonly what: Findable }
   /** Changes up to `floor` can't be read any more: list, and go on from the list's revision. */
   | { readonly kind: 'compacted'; readonly floor: Revision }
-  /** Only unconditional writes of keys can be eventual. */
+  /** Only unconditional writes of keys without a lease, and notes, can be eventual. */
   | { readonly kind: 'not-eventual' }
   /** An argument that no state could take. */
   | { readonly kind: 'invalid'; readonly what: string }

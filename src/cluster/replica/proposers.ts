@@ -81,6 +81,12 @@ export class Proposers {
     return number > known.highest - this.#limits.resultsPerProposer ? 'new' : { kind: 'unknown' };
   }
 
+  /** What became of it, if that is still known. Changes nothing. */
+  resultOf({ uid, boot, number }: Proposer): CommandResult | null {
+    if (this.#proposers.get(uid)?.boot !== boot) return null;
+    return this.#results.get(resultPlace(uid, number))?.result ?? null;
+  }
+
   remember(proposer: Proposer, result: CommandResult, now: Millis): void {
     const { uid, boot, number } = proposer;
     const known = this.#proposers.get(uid);

@@ -116,7 +116,7 @@ function explainRest(error: Exclude<CoordinatorError, { readonly kind: Explained
     case 'compacted':
       return `changes up to revision ${error.floor} are gone: list, and go on from the list's revision`;
     case 'not-eventual':
-      return 'only unconditional writes of keys can be eventual: ask for quorum or strong';
+      return 'only unconditional writes of keys without a lease can be eventual: ask for quorum or strong';
     case 'invalid':
       return `invalid: ${error.what}`;
     case 'not-open':
