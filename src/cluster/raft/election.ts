@@ -11,10 +11,11 @@
  *
  * Sources: Raft 5.2, 5.4.1, 6; dissertation 4.2.3 and 9.6 (pre-vote).
  */
-import { type CandidateRole, type Core, follower } from './core.ts';
+import type { Core } from './core.ts';
 import { becomeLeader } from './leading.ts';
 import type { PreVote, PreVoteReply, Vote, VoteReply } from './messages.ts';
 import { voteState } from './quorum.ts';
+import { type CandidateRole, follower } from './role-state.ts';
 import { becomeFollower, dropReadLease, endLeadership } from './roles.ts';
 
 /**

@@ -6,11 +6,12 @@
  *
  * Source: Raft 5.3; for the hint of a refusal see `lastNotAbove` in log.ts.
  */
-import type { Core, FollowerRole } from './core.ts';
+import type { Core } from './core.ts';
 import { onGrant } from './leases.ts';
 import type { About, Append, Heartbeat, RaftMessage } from './messages.ts';
 import { type Entry, type Index, isMember, members } from './model.ts';
 import { withDrift } from './options.ts';
+import type { FollowerRole } from './role-state.ts';
 import { becomeFollower } from './roles.ts';
 
 /** A leader of the present term speaks. null: there can't be two, so something is badly wrong with one of them. */

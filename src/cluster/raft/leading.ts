@@ -6,12 +6,13 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { Millis } from '../../base/ids.ts';
-import type { Core, LeaderRole } from './core.ts';
+import type { Core } from './core.ts';
 import { grantFor } from './leases.ts';
 import { type Entry, type EntryBody, isMember, type MemberId } from './model.ts';
 import { withDrift } from './options.ts';
 import { Progress } from './progress.ts';
 import { reached } from './quorum.ts';
+import type { LeaderRole } from './role-state.ts';
 import { giveUpAskedReads } from './roles.ts';
 import { Rounds } from './rounds.ts';
 

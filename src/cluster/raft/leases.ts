@@ -18,11 +18,12 @@
  * The leader's own lease counts from when a confirmed round was sent.
  */
 import type { Millis } from '../../base/ids.ts';
-import type { Core, LeaderRole } from './core.ts';
+import type { Core } from './core.ts';
 import type { Heartbeat, HeartbeatReply, ReadGrant } from './messages.ts';
 import { type Index, isMember, type MemberId } from './model.ts';
 import { withDrift } from './options.ts';
 import type { Progress } from './progress.ts';
+import type { LeaderRole } from './role-state.ts';
 
 /** Requests that wait for a round; more than these are rounds that nobody answers. */
 const asksKept = 8;

@@ -9,13 +9,14 @@
  * A leader that is left out leads until that is committed, does not count itself, then tells another to stand.
  */
 import type { Change, Refusal } from './contract.ts';
-import type { Core, LeaderRole } from './core.ts';
+import type { Core } from './core.ts';
 import { noteLeft } from './following.ts';
 import { appendOwn, trackPeers } from './leading.ts';
 import { isReady } from './leases.ts';
 import { type Config, isMember, isVoter, type MemberId, members } from './model.ts';
 import { refusalOf } from './proposals.ts';
 import { votersApart } from './quorum.ts';
+import type { LeaderRole } from './role-state.ts';
 
 export interface ChangeInput {
   readonly id: number;

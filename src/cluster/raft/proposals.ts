@@ -3,9 +3,10 @@
  * reads has applied it. What a leader leaves unanswered is unknown, never failed: a later leader may commit it.
  */
 import type { Outcome, Refusal } from './contract.ts';
-import type { Core, LeaderRole } from './core.ts';
+import type { Core } from './core.ts';
 import { appendOwn } from './leading.ts';
 import { strongAt } from './leases.ts';
+import type { LeaderRole } from './role-state.ts';
 
 export const refusalOf = (core: Core, why: Refusal): Outcome => ({ kind: 'refused', why, leader: core.leader });
 

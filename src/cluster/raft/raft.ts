@@ -16,7 +16,7 @@
  */
 import type { Millis } from '../../base/ids.ts';
 import type { Apply, Persist, RaftInput, RaftOutput, RaftStatus } from './contract.ts';
-import { Core, type LeaderRole, Outbox } from './core.ts';
+import { Core, Outbox } from './core.ts';
 import { campaign, candidateClock } from './election.ts';
 import { acknowledge } from './following.ts';
 import { hasQuorum, heartbeat, trackPeers } from './leading.ts';
@@ -28,6 +28,7 @@ import { answerProposals, noteCommitted, propose } from './proposals.ts';
 import { advanceReads, answerReads, read } from './reads.ts';
 import { receive } from './receive.ts';
 import { advanceCommit, feedAll } from './replication.ts';
+import type { LeaderRole } from './role-state.ts';
 import { dropReadLease, stepDown } from './roles.ts';
 import { finishInstall, resendPieces, tookSnapshot } from './snapshots.ts';
 import { appliedBy, statusOf, wakeAt } from './status.ts';

@@ -5,11 +5,12 @@
  * answers once that much is applied. Reads that come while such a round runs share the next one. Under a live lease no
  * round is needed. A follower asks the leader, and waits until it has applied the index that comes back.
  */
-import type { Core, LeaderRole } from './core.ts';
+import type { Core } from './core.ts';
 import { beginRound } from './leading.ts';
 import { isReady, readableUntil } from './leases.ts';
 import type { ReadIndex, ReadIndexReply } from './messages.ts';
 import type { MemberId } from './model.ts';
+import type { LeaderRole } from './role-state.ts';
 
 export function read(core: Core, id: number, lease: boolean): void {
   const { role } = core;

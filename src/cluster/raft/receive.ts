@@ -5,13 +5,14 @@
  *   same term     the matter itself
  *   lower term    its sender is behind: a leader is told our term, so that it steps down; the rest is dropped
  */
-import type { Core, FollowerRole } from './core.ts';
+import type { Core } from './core.ts';
 import { onPreVote, onPreVoteReply, onVote, onVoteReply } from './election.ts';
 import { hearLeader, onAppend, onHeartbeat } from './following.ts';
 import type { RaftMessage } from './messages.ts';
 import { isMember } from './model.ts';
 import { onReadIndex, onReadIndexReply } from './reads.ts';
 import { onAppendReply, onHeartbeatReply } from './replication.ts';
+import type { FollowerRole } from './role-state.ts';
 import { becomeFollower } from './roles.ts';
 import { onPiece, onSnapshotReply } from './snapshots.ts';
 import { onStand } from './transfer.ts';

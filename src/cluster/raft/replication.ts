@@ -4,13 +4,14 @@
  * Appends leave before the leader's own disk has the entries; its own vote for a commit counts only after (Raft 5.3,
  * dissertation 10.2.1). Followers learn of a commit at once, in an empty append if there is nothing else to say.
  */
-import type { Core, LeaderRole } from './core.ts';
+import type { Core } from './core.ts';
 import { confirmRounds } from './leading.ts';
 import { onAsk } from './leases.ts';
 import type { AppendReply, HeartbeatReply } from './messages.ts';
 import { entrySize, type Index, type MemberId } from './model.ts';
 import type { Progress } from './progress.ts';
 import { reached } from './quorum.ts';
+import type { LeaderRole } from './role-state.ts';
 import { sendPiece } from './snapshots.ts';
 
 /** Sends every follower what it may be sent now. */

@@ -3,8 +3,9 @@
  */
 import { AssertionError } from '../../base/assert.ts';
 import type { StepDownReason } from './contract.ts';
-import { type Core, follower, type LeaderRole } from './core.ts';
+import type { Core } from './core.ts';
 import type { MemberId, Term } from './model.ts';
+import { follower, type LeaderRole } from './role-state.ts';
 
 /** Follows `leader`, or nobody yet, in `term`, which is the present one or a later one. */
 export function becomeFollower(core: Core, term: Term, leader: MemberId | null): void {

@@ -6,11 +6,12 @@
  * replaced as a whole, unless it already has the snapshot's last entry: then the log stays, and only the commit index
  * moves (Raft 7, step 6).
  */
-import type { Core, FollowerRole, LeaderRole } from './core.ts';
+import type { Core } from './core.ts';
 import { advanceTo, noteLeft } from './following.ts';
 import type { SnapshotPiece, SnapshotReply } from './messages.ts';
 import { type Index, type MemberId, members, type Snapshot } from './model.ts';
 import type { Progress } from './progress.ts';
+import type { FollowerRole, LeaderRole } from './role-state.ts';
 
 /** The replica's state at `index`. One that is older than ours, or not applied yet, is passed over. */
 export function tookSnapshot(core: Core, index: Index, data: Uint8Array): void {

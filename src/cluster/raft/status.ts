@@ -1,11 +1,12 @@
 /** What the machine tells of itself, and when it wants to be woken. Changes nothing. */
 import type { Millis } from '../../base/ids.ts';
 import type { PeerStatus, RaftStatus } from './contract.ts';
-import type { Core, LeaderRole } from './core.ts';
+import type { Core } from './core.ts';
 import { quorumEndsAt } from './leading.ts';
 import { isReady, readableUntil } from './leases.ts';
 import type { Index, MemberId } from './model.ts';
 import { strongWakeAt } from './proposals.ts';
+import type { LeaderRole } from './role-state.ts';
 
 export function wakeAt(core: Core): Millis {
   const { role } = core;

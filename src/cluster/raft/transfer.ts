@@ -12,11 +12,12 @@
  * allowed. A witness that had to lead hands over as soon as anybody can.
  */
 import type { Millis } from '../../base/ids.ts';
-import type { Core, FollowerRole, LeaderRole, Transfer } from './core.ts';
+import type { Core } from './core.ts';
 import { campaignAtOnce } from './election.ts';
 import type { Stand } from './messages.ts';
 import { isVoter, type MemberId } from './model.ts';
 import type { Progress } from './progress.ts';
+import type { FollowerRole, LeaderRole, Transfer } from './role-state.ts';
 import { stepDown } from './roles.ts';
 
 const longestStability: Millis = 3_600_000;
