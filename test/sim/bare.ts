@@ -17,7 +17,14 @@ import type {
 } from '../../src/cluster/member/contract.ts';
 import type { Persist } from '../../src/cluster/raft/contract.ts';
 import type { RaftMessage } from '../../src/cluster/raft/messages.ts';
-import { type Entry, type EntryBody, type HardState, newborn, type Restored, type Snapshot } from '../../src/cluster/raft/model.ts';
+import {
+  type Entry,
+  type EntryBody,
+  type HardState,
+  newborn,
+  type Restored,
+  type Snapshot,
+} from '../../src/cluster/raft/model.ts';
 import { Raft } from '../../src/cluster/raft/raft.ts';
 import { AgreedClock } from '../../src/cluster/replica/clock.ts';
 import { decodeProposal, encodeProposal, stampProposal } from '../../src/cluster/replica/codec.ts';
@@ -53,7 +60,8 @@ function encodeEntry(entry: Entry): DiskEntry {
   return { index, term, bytes };
 }
 
-const bodyOf = (entry: Entry): EntryBody => (entry.kind === 'config' ? { kind: 'config', config: entry.config } : { kind: 'noop' });
+const bodyOf = (entry: Entry): EntryBody =>
+  entry.kind === 'config' ? { kind: 'config', config: entry.config } : { kind: 'noop' };
 
 const entryOf = (bytes: Uint8Array): EntryBody =>
   bytes[0] === 0 ? { kind: 'data', data: bytes.subarray(1) } : (JSON.parse(text(bytes.subarray(1))) as EntryBody);
@@ -187,7 +195,8 @@ class Bare implements Body {
       return void this.#writes.set(number, { id, number, data, until, againAt: this.#now });
     }
     if (call.kind === 'transfer') step({ kind: 'transfer', to: call.to === null ? null : memberId(call.to) });
-    if (call.kind === 'change') step({ kind: 'change', id, change: { kind: call.change, member: memberId(call.member) } });
+    if (call.kind === 'change')
+      step({ kind: 'change', id, change: { kind: call.change, member: memberId(call.member) } });
     this.#answers.push({ id, answer: ok({ kind: 'done' }) });
   }
 
@@ -245,12 +254,13 @@ class Bare implements Body {
 
   #apply(taken: Snapshot | null, entries: readonly Entry[]): MemberOutput['applied'] {
     if (taken !== null) this.#replica = stateOf(taken);
-    const { term } = this.#raft.status();
+    const { term, leader } = this.#raft.status();
     const news = entries.map((entry) => {
       const data = entry.kind === 'data' ? entry.data : null;
       const { result, events } = this.#replica.apply({ index: entry.index, term: entry.term, data });
       if (data !== null) this.#answer(data, result, entry.index);
-      if (entry.term === term && data !== null) this.#agreed.heard(this.#replica.now, this.#now, true);
+      const live = entry.term === term && data !== null && leader !== null && leader !== this.#id;
+      this.#agreed.heard(this.#replica.now, this.#now, live);
       return { kind: 'events', index: entry.index, events } as const;
     });
     this.#arm(0);
@@ -284,7 +294,13 @@ class Bare implements Body {
 
 /** Hosts of the world have uids that follow from their addresses. */
 export const uidOf = (address: string): MemberId =>
-  memberId([...new TextEncoder().encode(address)].map((byte) => byte.toString(16).padStart(2, '0')).join('').padEnd(32, '0').slice(-32));
+  memberId(
+    [...new TextEncoder().encode(address)]
+      .map((byte) => byte.toString(16).padStart(2, '0'))
+      .join('')
+      .padEnd(32, '0')
+      .slice(-32),
+  );
 const addresses = new Map<MemberId, string>();
 const addressOf = (id: MemberId): string => addresses.get(id) ?? '';
 

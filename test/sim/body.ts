@@ -3,7 +3,13 @@
  * world itself. All that the world needs of a member is here.
  */
 import type { Millis } from '../../src/base/ids.ts';
-import type { MemberInput, MemberOptions, MemberOutput, MemberRestored, MemberStatus } from '../../src/cluster/member/contract.ts';
+import type {
+  MemberInput,
+  MemberOptions,
+  MemberOutput,
+  MemberRestored,
+  MemberStatus,
+} from '../../src/cluster/member/contract.ts';
 import type { RaftMessage } from '../../src/cluster/raft/messages.ts';
 import type { EntryBody, HardState } from '../../src/cluster/raft/model.ts';
 import type { Replica } from '../../src/cluster/replica/replica.ts';

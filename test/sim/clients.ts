@@ -110,7 +110,10 @@ export class Clients {
     const { queue, random } = this.#world;
     queue.after(this.#options.thinkMs * 2 * random.next(), () => {
       if (this.#stopped) return;
-      const host = oneOf(random, this.#world.hosts.filter(({ body }) => body !== null));
+      const host = oneOf(
+        random,
+        this.#world.hosts.filter(({ body }) => body !== null),
+      );
       if (host === undefined) return this.#next(client);
       this.counts.asked += 1;
       if (random.next() < 0.75) this.#onKey(client, host);
@@ -129,7 +132,8 @@ export class Clients {
     const seen = client.seen.get(key);
     if (dice < 0.65 || seen === undefined) return this.#write(client, host, { do: 'set', key, value });
     if (dice < 0.75) return this.#write(client, host, { do: 'delete', key });
-    if (dice < 0.9 || seen.revision === null) return this.#write(client, host, { do: 'cas', key, from: seen.value, to: value });
+    if (dice < 0.9 || seen.revision === null)
+      return this.#write(client, host, { do: 'cas', key, from: seen.value, to: value });
     this.#write(client, host, { do: 'cas-revision', key, at: seen.revision, to: value });
   }
 
@@ -153,7 +157,10 @@ export class Clients {
       this.#world.covered('answer: leased read');
       const { index } = host.body!.replica;
       if (index < needed)
-        throw new Breach('strong writes', `${host.name} reads at ${index}, a strong write at ${needed} was answered before`);
+        throw new Breach(
+          'strong writes',
+          `${host.name} reads at ${index}, a strong write at ${needed} was answered before`,
+        );
     });
   }
 
@@ -189,7 +196,14 @@ export class Clients {
     const call = this.locks.invoke(client.name, input);
     const askedAt = queue.now;
     client.holding = null;
-    const command = { kind: 'acquire', name: lock, owner: client.name, ttlMs, waitMs: 0, delayMs: random.below(2) * 800 } as const;
+    const command = {
+      kind: 'acquire',
+      name: lock,
+      owner: client.name,
+      ttlMs,
+      waitMs: 0,
+      delayMs: random.below(2) * 800,
+    } as const;
     this.#propose(client, host, command, (answer, result) => {
       if (!answer?.ok) {
         if (answer !== null && answer.error.kind === 'busy') return this.locks.answered(call, { is: 'busy' });
@@ -331,10 +345,13 @@ const isUnknown = (error: CallError): boolean => error.kind === 'unknown-outcome
 
 function commandOf(input: Exclude<KvInput, { do: 'get' }>): Command {
   const { key } = input;
-  if (input.do === 'set') return { kind: 'set', key, value: utf8.encode(input.value), lease: null, when: { kind: 'any' } };
+  if (input.do === 'set')
+    return { kind: 'set', key, value: utf8.encode(input.value), lease: null, when: { kind: 'any' } };
   if (input.do === 'delete') return { kind: 'delete', key, when: { kind: 'any' } };
   const value = utf8.encode(input.to);
-  if (input.do === 'cas-revision') return { kind: 'set', key, value, lease: null, when: { kind: 'revision', revision: input.at } };
-  const when = input.from === null ? ({ kind: 'absent' } as const) : ({ kind: 'value', value: utf8.encode(input.from) } as const);
+  if (input.do === 'cas-revision')
+    return { kind: 'set', key, value, lease: null, when: { kind: 'revision', revision: input.at } };
+  const when =
+    input.from === null ? ({ kind: 'absent' } as const) : ({ kind: 'value', value: utf8.encode(input.from) } as const);
   return { kind: 'set', key, value, lease: null, when };
 }

@@ -43,7 +43,11 @@ export interface FaultWorld {
 function whom(world: FaultWorld, word: string | undefined): Host | undefined {
   const leader = world.leader();
   if (word === 'leader') return leader;
-  if (word === 'follower') return oneOf(world.random, world.hosts.filter((host) => host !== leader && host.body !== null));
+  if (word === 'follower')
+    return oneOf(
+      world.random,
+      world.hosts.filter((host) => host !== leader && host.body !== null),
+    );
   if (word === 'any') return oneOf(world.random, world.hosts);
   return world.hosts.find(({ name }) => name === word);
 }
@@ -67,7 +71,15 @@ function cutPairs(world: FaultWorld, pairs: readonly (readonly [Host, Host])[]):
 }
 
 const both = (a: readonly Host[], b: readonly Host[]): (readonly [Host, Host])[] =>
-  a.flatMap((one) => b.flatMap((other) => [[one, other], [other, one]] as const));
+  a.flatMap((one) =>
+    b.flatMap(
+      (other) =>
+        [
+          [one, other],
+          [other, one],
+        ] as const,
+    ),
+  );
 
 function isolate(world: FaultWorld, host: Host, [way]: readonly string[]): Undo {
   const others = world.hosts.filter((other) => other !== host);
@@ -92,7 +104,13 @@ function bridge(world: FaultWorld, host: Host): Undo {
 function split(world: FaultWorld, host: Host): Undo {
   const others = world.hosts.filter((other) => other !== host);
   const few = [host, ...others.slice(0, Math.floor((world.hosts.length - 1) / 2) - 1)];
-  return cutPairs(world, both(few, others.filter((other) => !few.includes(other))));
+  return cutPairs(
+    world,
+    both(
+      few,
+      others.filter((other) => !few.includes(other)),
+    ),
+  );
 }
 
 function stand(how: 'paused' | 'suspended'): Act {
@@ -193,7 +211,10 @@ const acts: Readonly<Record<string, Act>> = {
 export function act(world: FaultWorld, line: Line): void {
   const how = acts[line.verb];
   if (how === undefined) throw new Error(`"${lineText(line)}": there is no verb "${line.verb}"`);
-  world.note('fault', [line.verb, ...line.words, ...(line.forMs === null ? [] : [`for ${Math.round(line.forMs)} ms`])].join(' '));
+  world.note(
+    'fault',
+    [line.verb, ...line.words, ...(line.forMs === null ? [] : [`for ${Math.round(line.forMs)} ms`])].join(' '),
+  );
   const undo = how(world, line.words);
   world.covered(`fault: ${nameOf(line)}`);
   if (undo !== undefined && line.forMs !== null) world.queue.after(line.forMs, undo);
@@ -208,7 +229,11 @@ const someone = ['leader', 'leader', 'follower', 'any'] as const;
 type Draw = (random: Random, who: string, other: string) => Omit<Line, 'at'>;
 const span = (random: Random, min: Millis, max: Millis): Millis => Math.round(min + random.next() * (max - min));
 
-const line = (verb: string, words: readonly string[], forMs: Millis | null = null): Omit<Line, 'at'> => ({ verb, words, forMs });
+const line = (verb: string, words: readonly string[], forMs: Millis | null = null): Omit<Line, 'at'> => ({
+  verb,
+  words,
+  forMs,
+});
 
 /** Each as likely as the others. */
 const draws: readonly Draw[] = [
@@ -256,10 +281,14 @@ export function drawScript(random: Random, options: DrawOptions): readonly Line[
     const dice = random.next();
     const spare = oneOf(random, options.spares);
     const when = Math.round(at);
-    if (spare !== undefined && dice < 0.06) lines.push({ at: when, ...line(random.next() < 0.6 ? 'add' : 'remove', [spare]) });
+    if (spare !== undefined && dice < 0.06)
+      lines.push({ at: when, ...line(random.next() < 0.6 ? 'add' : 'remove', [spare]) });
     else if (options.copies && dice < 0.07) {
       const who = `m${1 + random.below(3)}`;
-      lines.push({ at: when, ...line('copy', [who]) }, { at: when + span(random, 2000, 15_000), ...line('restore', [who]) });
+      lines.push(
+        { at: when, ...line('copy', [who]) },
+        { at: when + span(random, 2000, 15_000), ...line('restore', [who]) },
+      );
     } else {
       const draw = draws[random.below(draws.length)]!;
       lines.push({ at: when, ...draw(random, oneOf(random, someone)!, oneOf(random, someone)!) });
@@ -270,6 +299,27 @@ export function drawScript(random: Random, options: DrawOptions): readonly Line[
 
 /** Names that coverage counts. */
 export const faultNames: readonly string[] = [
-  'crash', 'pause', 'suspend', 'isolate', 'isolate out', 'isolate in', 'cut', 'cut >', 'bridge', 'split', 'heal', 'break',
-  'net bad', 'net lossy', 'net slow', 'net late', 'disk slow', 'disk stuck', 'disk full', 'drift', 'wall', 'restart', 'transfer',
+  'crash',
+  'pause',
+  'suspend',
+  'isolate',
+  'isolate out',
+  'isolate in',
+  'cut',
+  'cut >',
+  'bridge',
+  'split',
+  'heal',
+  'break',
+  'net bad',
+  'net lossy',
+  'net slow',
+  'net late',
+  'disk slow',
+  'disk stuck',
+  'disk full',
+  'drift',
+  'wall',
+  'restart',
+  'transfer',
 ].map((name) => `fault: ${name}`);

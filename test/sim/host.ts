@@ -96,7 +96,10 @@ export class Host {
   readonly #inbound = new Map<number, (bytes: Uint8Array) => void>();
   readonly #world: HostWorld;
 
-  constructor(at: { readonly name: string; readonly address: Address; uid: MemberId; clock: MemberClock }, world: HostWorld) {
+  constructor(
+    at: { readonly name: string; readonly address: Address; uid: MemberId; clock: MemberClock },
+    world: HostWorld,
+  ) {
     this.name = at.name;
     this.address = at.address;
     this.clock = at.clock;
@@ -251,7 +254,8 @@ export class Host {
     this.#world.net.stream(this.address, to, {
       timeoutMs,
       failed: () => mine({ kind: 'failed', stream }),
-      ask: (answer) => this.#other(to)?.ask(bytes, (reply) => answer(() => mine({ kind: 'answer', stream, bytes: reply }))),
+      ask: (answer) =>
+        this.#other(to)?.ask(bytes, (reply) => answer(() => mine({ kind: 'answer', stream, bytes: reply }))),
     });
   }
 

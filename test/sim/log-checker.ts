@@ -139,7 +139,8 @@ export class LogChecker {
 
   #checkLeader(host: Host, term: Term): void {
     const other = this.leaders.get(term);
-    if (other !== undefined) throw new Breach('election safety', `${host.name} leads term ${term}, so did ${other.name}`);
+    if (other !== undefined)
+      throw new Breach('election safety', `${host.name} leads term ${term}, so did ${other.name}`);
     this.leaders.set(term, host);
     const start = host.mirror.snapshot?.index ?? 0;
     for (let index = start + 1; index < this.committed.length; index++) {
@@ -149,16 +150,19 @@ export class LogChecker {
   }
 
   #checkMessage(host: Host, message: RaftMessage): void {
-    const known = this.#terms.get(host.uid) ?? 0;
-    if (message.term > known) this.#terms.set(host.uid, message.term);
     if (this.forgetful.has(host)) return;
-    if (message.term < known)
-      throw new Breach('never back', `${host.name} says ${message.kind} in term ${message.term} after ${known}`);
+    if (promises.has(message.kind)) this.#checkTerm(host, message);
     if (message.kind === 'appendReply' && message.result.ok) return this.#checkAck(host, message.result.match);
     if (message.kind === 'vote') return this.#checkVote(host, message.term, host.uid);
     if (message.kind === 'voteReply' && message.granted) return this.#checkVote(host, message.term, message.to);
     if (message.kind === 'heartbeatReply' && this.#hard(host).term < message.term)
       throw new Breach('disk before word', `${host.name} follows in term ${message.term}, which is not on disk`);
+  }
+
+  #checkTerm(host: Host, { kind, term }: RaftMessage): void {
+    const known = this.#terms.get(host.uid) ?? 0;
+    if (term < known) throw new Breach('never back', `${host.name} says ${kind} in term ${term} after ${known}`);
+    this.#terms.set(host.uid, term);
   }
 
   #checkVote(host: Host, term: Term, candidate: MemberId): void {
@@ -183,6 +187,16 @@ export class LogChecker {
     return hard === null ? { term: 0, vote: null } : this.#world.species.hardOf(hard);
   }
 }
+
+/** What rests on a term that is on disk; other words may be said again in an older term after a crash. */
+const promises: ReadonlySet<RaftMessage['kind']> = new Set([
+  'vote',
+  'append',
+  'heartbeat',
+  'heartbeatReply',
+  'snapshot',
+  'stand',
+]);
 
 const sameEntry = (a: DiskEntry, b: DiskEntry): boolean =>
   a === b || (a.index === b.index && a.term === b.term && sameBytes(a.bytes, b.bytes));

@@ -164,7 +164,8 @@ export class Net {
     let time = 0;
     for (let i = 0; i < count; i++) {
       time += between(this.#random, this.delay);
-      for (let pause = retransmitMs; this.loss > 0 && this.#random.next() < this.loss; pause *= 2) time += pause;
+      for (let pause = retransmitMs; pause < 2000 && this.loss > 0 && this.#random.next() < this.loss; pause *= 2)
+        time += pause;
     }
     return time;
   }

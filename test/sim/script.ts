@@ -26,7 +26,8 @@ export function parseScript(text: string): readonly Line[] {
 function parseLine(row: string, number: number): Line {
   const [at, when, verb, ...rest] = row.split(/\s+/);
   const ms = spanOf(when ?? '');
-  if (at !== 'at' || ms === null || verb === undefined) throw new Error(`line ${number}: "at TIME VERB ...", not "${row}"`);
+  if (at !== 'at' || ms === null || verb === undefined)
+    throw new Error(`line ${number}: "at TIME VERB ...", not "${row}"`);
   const last = rest.indexOf('for');
   if (last === -1) return { at: ms, verb, words: rest, forMs: null };
   const forMs = spanOf(rest[last + 1] ?? '');

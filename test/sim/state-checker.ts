@@ -55,7 +55,8 @@ export class StateChecker {
     if (data !== null) this.#tickets[index] = ticketOf(data);
     for (const event of events) {
       if (event.kind !== 'lock-granted') continue;
-      if (event.token <= this.#token) throw new Breach('tokens grow', `${event.name} is granted with ${event.token} again`);
+      if (event.token <= this.#token)
+        throw new Breach('tokens grow', `${event.name} is granted with ${event.token} again`);
       this.#token = event.token;
     }
     return events;
@@ -85,13 +86,19 @@ export class StateChecker {
     if (expected === undefined) return;
     const hash = replica.hash();
     if (hash[0] !== expected[0] || hash[1] !== expected[1])
-      throw new Breach('same state', `${host.name} has ${hashText(hash)} at ${replica.index}, not ${hashText(expected)}`);
+      throw new Breach(
+        'same state',
+        `${host.name} has ${hashText(hash)} at ${replica.index}, not ${hashText(expected)}`,
+      );
   }
 
   /** A client was told that its write is at `index`. */
   acknowledged(index: Index, ticket: string): void {
     if (this.#tickets[index] !== ticket)
-      throw new Breach('nothing lost', `${ticket} was answered at ${index}, where ${this.#tickets[index] ?? 'nothing'} is`);
+      throw new Breach(
+        'nothing lost',
+        `${ticket} was answered at ${index}, where ${this.#tickets[index] ?? 'nothing'} is`,
+      );
   }
 
   #pace(world: Millis, { term, agreed }: { readonly term: Term; readonly agreed: Millis }): void {
@@ -104,7 +111,8 @@ export class StateChecker {
     }
     const passed = world - this.#mark.world;
     const late = passed - (agreed - this.#mark.agreed);
-    if (-late > passed * driftShare + slackMs) throw new Breach('time', `the agreed time is ${Math.round(-late)} ms ahead`);
+    if (-late > passed * driftShare + slackMs)
+      throw new Breach('time', `the agreed time is ${Math.round(-late)} ms ahead`);
     if (late > passed * driftShare + slackMs + this.#slept + this.#changes * perLeaderMs)
       throw new Breach('time', `the agreed time is ${Math.round(late)} ms behind after ${this.#changes} leaders`);
   }

@@ -21,6 +21,7 @@ import { act, drawScript, type FaultWorld } from './faults.ts';
 import { Host, type HostWorld } from './host.ts';
 import { LogChecker } from './log-checker.ts';
 import { Net } from './net.ts';
+import { Pools } from './pools.ts';
 import { Queue } from './queue.ts';
 import type { Line } from './script.ts';
 import { StateChecker } from './state-checker.ts';
@@ -71,6 +72,7 @@ export class World implements HostWorld, FaultWorld {
   readonly #byAddress = new Map<string, Host>();
   readonly #copies = new Map<Host, MemberRestored>();
   readonly #checkedAt = new Map<Host, number>();
+  readonly #pools: Pools;
   #clients: Clients | null = null;
   #calm = false;
   steps = 0;
@@ -86,6 +88,7 @@ export class World implements HostWorld, FaultWorld {
     this.state = new StateChecker(this.species);
     const spares = options.spares ?? 0;
     for (let n = 1; n <= options.members + spares; n++) this.#add(n);
+    this.#pools = new Pools(this);
     const untilMs = options.faultMs ?? defaultFaultMs;
     const names = this.hosts.slice(options.members).map(({ name }) => name);
     this.script =
@@ -123,6 +126,7 @@ export class World implements HostWorld, FaultWorld {
   stepped(host: Host, out: MemberOutput): void {
     this.steps += 1;
     this.log.stepped(host, out);
+    this.#pools.stepped(host, out);
     const { index } = host.body!.replica;
     if (this.#checkedAt.get(host) !== index) {
       this.#checkedAt.set(host, index);
@@ -228,7 +232,10 @@ export class World implements HostWorld, FaultWorld {
     const rate = 1 + (this.random.next() * 2 - 1) * 0.0095;
     const origin = Math.floor(this.random.next() * 1e6);
     const wallOffset = 1.7e12 + Math.floor(this.random.next() * 2000);
-    const host = new Host({ name, address, uid: uidOf(address), clock: new MemberClock({ rate, origin, wallOffset }) }, this);
+    const host = new Host(
+      { name, address, uid: uidOf(address), clock: new MemberClock({ rate, origin, wallOffset }) },
+      this,
+    );
     this.hosts.push(host);
     this.#byAddress.set(address, host);
   }
@@ -252,6 +259,7 @@ export class World implements HostWorld, FaultWorld {
       random: seededRandom(this.random.below(2 ** 31)),
       now: host.now(),
       wall: host.clock.wall(this.queue.now),
+      openEpoch: () => this.#pools.openEpoch(host),
       settings: { snapshotEvery: 60 },
       raft: { keepEntries: 20, moveAfterMs: 5000, snapshotPieceBytes: 700, maxInflight: 8 },
       rules: rules ?? {},
@@ -284,7 +292,10 @@ export class World implements HostWorld, FaultWorld {
       },
       hosts: this.hosts,
       appended: (entry) => this.state.appended(entry, this.queue.now),
-      committed: (entry) => void this.state.committed(entry),
+      committed: (entry) => {
+        this.state.committed(entry);
+        this.#pools.committed(entry);
+      },
     };
   }
 
@@ -314,12 +325,15 @@ export class World implements HostWorld, FaultWorld {
   #isWhole(): boolean {
     const leader = this.leader();
     const status = leader?.body?.status().raft;
-    if (leader === undefined || status == null || status.role !== 'leader' || !status.ready) return false;
+    if (leader === undefined || status?.role !== 'leader' || !status.ready || status.transferring !== null)
+      return false;
     return this.hosts.every(({ body, uid }) => {
       if (body === null) return false;
       const raft = body.status().raft;
       if (!isMember(status.config, uid)) return true;
-      return raft !== null && raft.leader === leader.uid && raft.applied >= status.commit - 20 && raft.term === status.term;
+      return (
+        raft !== null && raft.leader === leader.uid && raft.applied >= status.commit - 20 && raft.term === status.term
+      );
     });
   }
 
@@ -327,7 +341,13 @@ export class World implements HostWorld, FaultWorld {
   #writeThroughEach(): void {
     const open = new Set(this.hosts.slice(0, this.#options.members));
     for (const host of open) {
-      const command = { kind: 'set', key: `end/${host.name}`, value: new Uint8Array(1), lease: null, when: { kind: 'any' } } as const;
+      const command = {
+        kind: 'set',
+        key: `end/${host.name}`,
+        value: new Uint8Array(1),
+        lease: null,
+        when: { kind: 'any' },
+      } as const;
       host.call({ kind: 'propose', command, consistency: 'quorum' }, (answer) => {
         if (!answer.ok) throw new Breach('comes good', `a write through ${host.name} gets ${answer.error.kind}`);
         open.delete(host);
@@ -335,7 +355,10 @@ export class World implements HostWorld, FaultWorld {
     }
     const equal = (): boolean => open.size === 0 && new Set(this.#ends()).size === 1;
     if (!this.queue.run(this.queue.now + 10_000, equal))
-      throw new Breach('comes good', `unanswered through ${[...open].map(({ name }) => name).join()}: ${this.picture()}`);
+      throw new Breach(
+        'comes good',
+        `unanswered through ${[...open].map(({ name }) => name).join()}: ${this.picture()}`,
+      );
   }
 
   #ends(): string[] {
