@@ -5,6 +5,7 @@
  * leader outlives its leadership. What a later file reads here an earlier one has written in the same step; there is
  * no other order between them than that of raft.ts.
  */
+import { assert } from '../../base/assert.ts';
 import type { Millis } from '../../base/ids.ts';
 import { Configs } from './configs.ts';
 import type { Answer, MessageRefusal, RaftEvent, ReadAnswer } from './contract.ts';
@@ -217,10 +218,16 @@ export class Core {
 }
 
 /** Entries before the snapshot's end are kept if they are there, for followers that are a little behind. */
-function openLog({ snapshot, entries }: Restored): RaftLog {
+function openLog({ hard, snapshot, entries }: Restored): RaftLog {
   const first = entries[0];
   const last = entries.at(-1);
+  // They are written together: with entries of a later term, a vote or a term was lost.
+  assert(
+    (last?.term ?? 0) <= hard.term,
+    `raft: the journal has entries of term ${last?.term} but only term ${hard.term}`,
+  );
   if (first === undefined || last === undefined || last.index < snapshot.index) return new RaftLog(snapshot, []);
   if (first.index === snapshot.index + 1) return new RaftLog(snapshot, entries);
+  assert(first.index <= snapshot.index, `raft: the journal has nothing between ${snapshot.index} and ${first.index}`);
   return new RaftLog(first, entries.slice(1));
 }

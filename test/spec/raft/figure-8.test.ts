@@ -73,7 +73,8 @@ function play(rules: Partial<Rules>): Lab {
 /** s5 was down when s1's first entries were committed; it needs them to win. It gets them by hand. */
 function catchUp(lab: Lab): void {
   const s5 = lab.machine('s5');
-  s5.disk = { restored: { ...lab.machine('s3').disk.restored, hard: s5.disk.restored.hard } };
+  const { restored } = lab.machine('s3').disk;
+  s5.disk = { restored: { ...restored, hard: { term: restored.hard.term, vote: null } } };
   lab.restart('s5');
 }
 
