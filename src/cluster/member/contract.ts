@@ -162,7 +162,7 @@ export type Call =
   /** `member`: uid or name. `force`: even if the new quorum could not commit now. */
   | {
       readonly kind: 'change';
-      readonly change: 'add' | 'promote' | 'demote' | 'remove';
+      readonly change: 'add' | 'promote' | 'remove';
       readonly member: string;
       readonly force?: boolean;
     }
@@ -178,9 +178,16 @@ export type CallValue =
   | { readonly kind: 'done' }
   | { readonly kind: 'lease'; readonly lease: WriteLease };
 
-export type CallError =
-  | CoordinatorError
-  | { readonly kind: 'change-refused'; readonly why: Refusal | 'no-such-member' | 'still-alive' };
+export type CallError = CoordinatorError | { readonly kind: 'change-refused'; readonly why: Refusal | ChangeRefusal };
+
+export type ChangeRefusal =
+  | 'no-such-member'
+  /** One of two voters writes without leases (2.8): it must leave by itself, or `force` says that it is lost. */
+  | 'must-leave'
+  /** The other voter still writes without leases: give it `expect` 3 first. */
+  | 'writes-without-lease'
+  /** A change that runs longer than a call waits. */
+  | 'slow';
 
 export interface CallAnswer {
   readonly id: number;
@@ -207,8 +214,6 @@ export type StopReason =
   | 'first-voters'
   /** This disk is older than what peers have seen of it, or two processes run on copies of one. */
   | 'amnesia'
-  /** Another living member has this name. */
-  | 'name-taken'
   /** Left out for good by the others. */
   | 'removed'
   /** The state differs from that of the other voters, or an entry of a newer version came. */

@@ -13,8 +13,8 @@ export interface MemberRules {
   grantConfirmed(index: number | null): boolean;
   /** Only members in the agreed configuration get leases, for exactly the open epoch (2.6). */
   mayGrant(asker: { readonly inConfig: boolean; readonly epoch: number; readonly open: number | null }): boolean;
-  /** Where the quorum is all voters, a voter needs nobody's leave (2.8). */
-  needsNoLease(voters: number, isVoter: boolean): boolean;
+  /** Where the quorum is all voters and shall stay so, a voter needs nobody's leave (2.8). `expect`: its own file's. */
+  needsNoLease(voters: number, isVoter: boolean, expect: number): boolean;
   /** All `expect` first voters promised the same (7.1). */
   isFormed(promises: number, expect: number): boolean;
   /** One promise, ever (7.1). */
@@ -44,7 +44,7 @@ export const safeRules: MemberRules = {
   withDrift: (span) => span * 1.01 + 50,
   grantConfirmed: (index) => index !== null,
   mayGrant: ({ inConfig, epoch, open }) => inConfig && open === epoch,
-  needsNoLease: (voters, isVoter) => isVoter && voters > 0 && voters <= 2,
+  needsNoLease: (voters, isVoter, expect) => isVoter && expect <= 2 && voters > 0 && voters <= 2,
   isFormed: (promises, expect) => promises === expect,
   mayPromise: (earlier, wish) => earlier === null || earlier === wish,
   waitsForDisk: () => true,
