@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Lab, valueOf } from './lab.ts';
+import { Lab, textAt } from './lab.ts';
 
 describe('formation', () => {
   it('three members form one cluster within 3 s, in whatever order they start', () => {
@@ -14,7 +14,7 @@ describe('formation', () => {
       expect(ids.size).toBe(1);
       for (const { up } of lab.running) expect(up.status().raft?.config.voters).toHaveLength(3);
       expect(lab.set('a', 'k', order)).toMatchObject({ ok: true });
-      expect(lab.run(1000, () => lab.running.every((host) => valueOf(host, 'k') === order))).toBe(true);
+      expect(lab.run(1000, () => lab.running.every((host) => textAt(host, 'k') === order))).toBe(true);
     }
   });
 });

@@ -323,7 +323,7 @@ export const set = (key: string, value: string): Command => ({
   lease: null,
   when: { kind: 'any' },
 });
-export const valueOf = (host: Host, key: string): string | null => {
+export const textAt = (host: Host, key: string): string | null => {
   const entry = host.up.replica.kv.get(key);
   return entry === null ? null : new TextDecoder().decode(entry.value);
 };
