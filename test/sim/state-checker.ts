@@ -1,0 +1,126 @@
+/**
+ * What must never happen to the agreed state. A state of the checker's own applies what is committed, in order:
+ *
+ *   same state        equal index, equal hash, on every member
+ *   tokens grow       a lock's fencing tokens, and those of all locks together
+ *   time              the agreed time keeps pace with the world: within drift, but for what each change of leader costs,
+ *                     and for the wall clocks after a restart of all
+ *   nothing lost      what was answered as committed is there, with the answer that was given
+ */
+import type { Millis } from '../../src/base/ids.ts';
+import type { DiskEntry } from '../../src/cluster/member/contract.ts';
+import type { Index, Term } from '../../src/cluster/raft/model.ts';
+import { decodeProposal } from '../../src/cluster/replica/codec.ts';
+import type { CommandResult } from '../../src/cluster/replica/command.ts';
+import type { ReplicaEvent } from '../../src/cluster/replica/events.ts';
+import { type Hash64, hashText } from '../../src/cluster/replica/fingerprint.ts';
+import { Replica } from '../../src/cluster/replica/replica.ts';
+import type { Species } from './body.ts';
+import { Breach } from './breach.ts';
+import type { Host } from './host.ts';
+
+/** What one change of leader may cost the agreed time: from its stamp to its last apply, some elections long. */
+const perLeaderMs: Millis = 8000;
+const driftShare = 0.03;
+const slackMs: Millis = 1500;
+
+interface Mark {
+  readonly world: Millis;
+  readonly agreed: Millis;
+}
+
+export class StateChecker {
+  readonly reference = new Replica();
+  readonly #species: Species;
+  readonly #hashes: (Hash64 | undefined)[] = [];
+  readonly #results: (CommandResult | undefined)[] = [];
+  readonly #tickets: (string | undefined)[] = [];
+  #token = 0;
+  #mark: Mark | null = null;
+  #term: Term = 0;
+  #changes = 0;
+  #slept: Millis = 0;
+
+  constructor(species: Species) {
+    this.#species = species;
+  }
+
+  /** The next entry, as it is committed for the first time. */
+  committed({ index, term, bytes }: DiskEntry): readonly ReplicaEvent[] {
+    const body = this.#species.entryOf(bytes);
+    const data = body.kind === 'data' ? body.data : null;
+    const { result, events } = this.reference.apply({ index, term, data });
+    this.#hashes[index] = this.reference.hash();
+    this.#results[index] = result;
+    if (data !== null) this.#tickets[index] = ticketOf(data);
+    for (const event of events) {
+      if (event.kind !== 'lock-granted') continue;
+      if (event.token <= this.#token)
+        throw new Breach('tokens grow', `${event.name} is granted with ${event.token} again`);
+      this.#token = event.token;
+    }
+    return events;
+  }
+
+  /** Somebody put this entry into its log, for the first time in this world: so it was stamped just now. */
+  appended({ term, bytes }: DiskEntry, world: Millis): void {
+    const body = this.#species.entryOf(bytes);
+    if (body.kind !== 'data') return;
+    const proposal = decodeProposal(body.data);
+    if (proposal.ok) this.#pace(world, { term, agreed: proposal.value.at });
+  }
+
+  /** From here on the wall clocks of some member may have been needed. */
+  allRestarted(): void {
+    this.#mark = null;
+  }
+
+  /** Some member's clock stood still for so long; it may have led. */
+  suspended(ms: Millis): void {
+    this.#slept += ms;
+  }
+
+  checkHost(host: Host): void {
+    const { replica } = host.body!;
+    const expected = this.#hashes[replica.index];
+    if (expected === undefined) return;
+    const hash = replica.hash();
+    if (hash[0] !== expected[0] || hash[1] !== expected[1])
+      throw new Breach(
+        'same state',
+        `${host.name} has ${hashText(hash)} at ${replica.index}, not ${hashText(expected)}`,
+      );
+  }
+
+  /** A client was told that its write is at `index`. */
+  acknowledged(index: Index, ticket: string): void {
+    if (this.#tickets[index] !== ticket)
+      throw new Breach(
+        'nothing lost',
+        `${ticket} was answered at ${index}, where ${this.#tickets[index] ?? 'nothing'} is`,
+      );
+  }
+
+  #pace(world: Millis, { term, agreed }: { readonly term: Term; readonly agreed: Millis }): void {
+    if (term !== this.#term) this.#changes += 1;
+    this.#term = term;
+    if (this.#mark === null) {
+      this.#mark = { world, agreed };
+      this.#changes = this.#slept = 0;
+      return;
+    }
+    const passed = world - this.#mark.world;
+    const late = passed - (agreed - this.#mark.agreed);
+    if (-late > passed * driftShare + slackMs)
+      throw new Breach('time', `the agreed time is ${Math.round(-late)} ms ahead`);
+    if (late > passed * driftShare + slackMs + this.#slept + this.#changes * perLeaderMs)
+      throw new Breach('time', `the agreed time is ${Math.round(late)} ms behind after ${this.#changes} leaders`);
+  }
+}
+
+function ticketOf(data: Uint8Array): string | undefined {
+  const proposal = decodeProposal(data);
+  if (!proposal.ok) return undefined;
+  const { uid, boot, number } = proposal.value.proposer;
+  return `${uid} ${boot} ${number}`;
+}
