@@ -37,6 +37,8 @@ export function buildConfig(draft: Draft): Config | null {
     admin: { address: complete.admin.address.address, token: complete.admin.token },
     log: complete.log,
     shutdown: complete.shutdown,
+    dataDir: complete.dataDir,
+    cluster: draft.cluster ?? null,
   };
 }
 

@@ -41,6 +41,9 @@ export interface Draft {
   readonly admin: Section<'admin'>;
   readonly log: Section<'log'>;
   readonly shutdown: Section<'shutdown'>;
+  readonly dataDir: Section<'dataDir'>;
+  /** undefined: not in the file. */
+  readonly cluster: Section<'cluster'>;
 }
 
 export function readDraft(tree: Tree, problems: Problems): Draft {
@@ -64,6 +67,8 @@ export function readDraft(tree: Tree, problems: Problems): Draft {
     admin: read('admin'),
     log: read('log'),
     shutdown: read('shutdown'),
+    dataDir: read('dataDir'),
+    cluster: read('cluster'),
   };
 }
 

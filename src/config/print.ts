@@ -13,7 +13,15 @@
 import { formatDuration, formatShare, formatSize } from '../base/units.ts';
 import { typed } from './expand.ts';
 import type { LoadedConfig } from './load.ts';
-import type { FieldEdits, HashKey, HealthConfig, ListenAddress, PoolConfig, RouteConfig } from './model.ts';
+import type {
+  ClusterConfig,
+  FieldEdits,
+  HashKey,
+  HealthConfig,
+  ListenAddress,
+  PoolConfig,
+  RouteConfig,
+} from './model.ts';
 import { at, type Path, type Tree } from './tree.ts';
 
 interface Leaf {
@@ -92,6 +100,22 @@ function whole({ config, tree }: LoadedConfig): Out {
         ['deadline', duration(shutdown.deadline)],
       ]),
     ],
+    ['dataDir', text(config.dataDir)],
+    config.cluster === null ? null : ['cluster', clusterOut(config.cluster)],
+  ]);
+}
+
+function clusterOut(cluster: ClusterConfig): Out {
+  return map([
+    ['member', text(cluster.member)],
+    ['address', text(cluster.address)],
+    ['seeds', list(cluster.seeds.map((seed) => short(seed)))],
+    ['expect', leaf(cluster.expect)],
+    ['key', list(cluster.key.map(() => ({ ...leaf(redacted), short: true })))],
+    ['priority', leaf(cluster.priority)],
+    ['witness', leaf(cluster.witness)],
+    ['zone', text(cluster.zone)],
+    ['mode', leaf(cluster.mode)],
   ]);
 }
 
@@ -305,6 +329,7 @@ function origin({ tree, source }: LoadedConfig, path: Path, isShort: boolean): s
     }
     here = next;
   }
+  if (here.kind === 'scalar' && here.fromEnv === true) return `env ${here.variables.join(', ')}`;
   const variables = here.kind === 'scalar' && here.variables.length > 0 ? `, env ${here.variables.join(', ')}` : '';
   return `${source.isCommandLine ? source.file : `${source.file}:${here.mark.line}`}${variables}`;
 }
