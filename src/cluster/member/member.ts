@@ -316,6 +316,7 @@ export class Member {
 
   #swimEvent(event: SwimEvent): void {
     if (event.kind === 'departed') this.#departed();
+    if (event.kind === 'joined' && event.replaced !== null) this.#core.book.replaced(event.replaced);
     if (event.kind === 'conflict' && event.over === 'id' && event.self && event.claimed.boot > this.#core.boot) {
       this.#core.stop(
         'amnesia',

@@ -19,6 +19,8 @@ import { runOf } from './rules.ts';
 import type { Ask, Word } from './words.ts';
 
 const lookEveryMs = 500;
+/** Who was not seen for so long since our start is not there. */
+const unseenMs: Millis = 30_000;
 const removedFact = 'removed';
 /** A refused name is said so often in the log. */
 const sayEveryMs = 30_000;
@@ -34,12 +36,13 @@ export class Seats {
   readonly #saidAt = new Map<MemberId, Millis>();
   #lookAt: Millis;
   #changing = false;
+  readonly #since: Millis;
 
   constructor(core: Core, agreement: Agreement, nextNumber: () => number) {
     this.#core = core;
     this.#agreement = agreement;
     this.#nextNumber = nextNumber;
-    this.#lookAt = core.now;
+    this.#lookAt = this.#since = core.now;
   }
 
   announced(id: MemberId, leaseless: boolean): void {
@@ -122,9 +125,18 @@ export class Seats {
     const { book } = this.#core;
     const line = book.lineOf(learner);
     if (line === null) return null;
-    const isTwin = (id: MemberId): boolean =>
-      book.lineOf(id)?.name === line.name && book.lineOf(id)?.address === line.address && book.isDead(id);
-    return voters.find(isTwin) ?? null;
+    const isTwin = (id: MemberId): boolean => {
+      const old = book.lineOf(id);
+      // After a restart of ours only its address may be known; nobody else can be there now.
+      return old !== null && old.address === line.address && (old.name === line.name || old.name === '');
+    };
+    return voters.find((id) => isTwin(id) && this.#isLost(id)) ?? null;
+  }
+
+  /** Dead; or never seen since this member started, long ago: gossip lets nobody take the name of a living one. */
+  #isLost(id: MemberId): boolean {
+    const { book, now } = this.#core;
+    return book.isDead(id) || (book.view(id) === null && now - this.#since > unseenMs);
   }
 
   /** A third voter makes a quorum without one of the two who need no lease: both must have given that up before. */
