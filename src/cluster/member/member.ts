@@ -207,6 +207,11 @@ export class Member {
 
   #call({ id, call }: Extract<MemberInput, { readonly kind: 'call' }>): void {
     if (this.#house !== null) return this.#house.calls.begin(id, call);
+    if (call.kind === 'leave') {
+      this.#gossip.leave();
+      this.#core.out.answers.push({ id, answer: { ok: true, value: { kind: 'done' } } });
+      return;
+    }
     const error = { kind: 'no-quorum', missing: [] } as const;
     this.#core.out.answers.push({ id, answer: { ok: false, error } });
   }

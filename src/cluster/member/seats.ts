@@ -172,10 +172,11 @@ export class Seats {
       if (outcome.kind === 'refused') reply({ kind: 'refused', why: outcome.why });
       else reply(outcome.kind === 'unknown' ? outcome : { kind: 'done' });
     };
-    if (change === 'remove') this.#remember(id, true);
-    if (change === 'add') this.#remember(id, false);
+    const isNews = change === 'add' ? this.#wasRemoved(id) : change === 'remove' && !this.#wasRemoved(id);
+    if (isNews) this.#remember(id, change === 'remove');
     this.#agreement.change({ kind: change, member: id }, force, (outcome) => {
-      if (change === 'remove' && outcome.kind === 'refused') this.#remember(id, false);
+      // What was just written to the log may not be in the state yet; so it is undone in the log too.
+      if (isNews && outcome.kind === 'refused') this.#remember(id, change !== 'remove');
       answer(outcome);
     });
   }
@@ -186,7 +187,6 @@ export class Seats {
 
   /** In the state, before the removal itself: so that no later leader takes it in again. */
   #remember(id: MemberId, removed: boolean): void {
-    if (removed === this.#wasRemoved(id)) return;
     const what = 'member' as const;
     const facts = [[removedFact, this.#core.book.nameOf(id)]] as const;
     const command: Command = removed ? { kind: 'register', what, id, facts } : { kind: 'unregister', what, id };

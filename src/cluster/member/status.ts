@@ -113,7 +113,7 @@ export class Watchman {
   /** Voters that can't be reached now. */
   missing(status: RaftStatus | null): readonly MemberId[] {
     if (status === null) return [];
-    const isThere = (id: MemberId): boolean => id === this.#core.uid || this.#core.book.view(id)?.status === 'alive';
+    const isThere = (id: MemberId): boolean => id === this.#core.uid || this.#core.book.isAlive(id);
     return status.config.voters.filter((id) => !isThere(id));
   }
 
