@@ -140,6 +140,10 @@ class Bare implements Body {
     return { phase: 'running', state: 'STABLE', leader, term, quorum: leader !== null, raft, members: [] };
   }
 
+  writesOverAt(): null {
+    return null;
+  }
+
   step(now: Millis, input: MemberInput): void {
     this.#now = now;
     this.#handle(input);

@@ -9,6 +9,7 @@ import type {
   MemberOutput,
   MemberRestored,
   MemberStatus,
+  PeerName,
 } from '../../src/cluster/member/contract.ts';
 import type { RaftMessage } from '../../src/cluster/raft/messages.ts';
 import type { EntryBody, HardState } from '../../src/cluster/raft/model.ts';
@@ -19,6 +20,8 @@ export interface Body {
   take(): MemberOutput;
   wakeAt(): Millis;
   status(): Pick<MemberStatus, 'phase' | 'state' | 'leader' | 'term' | 'quorum' | 'raft' | 'members'>;
+  /** Leader: from when on no lease of the pool that was given until now is alive; null: it can't say. */
+  writesOverAt(pool: string): Millis | null;
   readonly replica: Replica;
 }
 
@@ -28,5 +31,5 @@ export interface Species {
   hardOf(bytes: Uint8Array): HardState;
   entryOf(bytes: Uint8Array): EntryBody;
   /** Null: something else than a message of the agreement. */
-  raftOf(bytes: Uint8Array): RaftMessage | null;
+  raftOf(bytes: Uint8Array, speaker: PeerName): RaftMessage | null;
 }

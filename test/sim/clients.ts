@@ -24,7 +24,7 @@ export interface ClientWorld {
   readonly hosts: readonly Host[];
   covered(what: string): void;
   /** A write was answered as committed. */
-  acknowledged(index: number, ticket: string): void;
+  acknowledged(ticket: string, index: number, result: CommandResult): void;
 }
 
 export interface ClientOptions {
@@ -195,7 +195,12 @@ export class Clients {
     const ttlMs = 1000 + random.below(5000);
     const call = this.locks.invoke(client.name, input);
     const askedAt = queue.now;
+    const until = askedAt + ttlMs * drift;
+    let isOpen = true;
     client.holding = null;
+    // Without an answer it may have it all the same, and nobody extends what nobody knows of.
+    const lost = { do: 'lost', lock, owner: client.name, token: null } as const;
+    queue.at(until, () => isOpen && this.locks.invoke('time', lost));
     const command = {
       kind: 'acquire',
       name: lock,
@@ -205,19 +210,17 @@ export class Clients {
       delayMs: random.below(2) * 800,
     } as const;
     this.#propose(client, host, command, (answer, result) => {
+      isOpen = answer === null || (!answer.ok && isUnknown(answer.error));
       if (!answer?.ok) {
         if (answer !== null && answer.error.kind === 'busy') return this.locks.answered(call, { is: 'busy' });
         if (answer !== null && !isUnknown(answer.error)) return this.#refused(this.locks, call, answer.error);
         this.counts.unknown += 1;
-        // It may have it all the same, and nobody extends what nobody knows of.
-        const lost = { do: 'lost', lock, owner: client.name, token: null } as const;
-        queue.at(askedAt + ttlMs * drift, () => void this.locks.invoke('time', lost));
         return this.#anotherClient(client);
       }
       if (result.kind !== 'acquired') return;
       this.locks.answered(call, { is: 'held', token: result.token });
       this.#world.covered('answer: lock held');
-      this.#hold({ lock, token: result.token, owner: input.owner, client, until: askedAt + ttlMs * drift });
+      this.#hold({ lock, token: result.token, owner: input.owner, client, until });
     });
   }
 
@@ -297,7 +300,7 @@ export class Clients {
       if (written?.committed !== true) return done(answer, { kind: 'done' });
       this.#world.covered(`answer: ${consistency} write`);
       if (consistency === 'strong') this.#strong = Math.max(this.#strong, written.index);
-      this.#world.acknowledged(written.index, `${uid} ${written.ticket.boot} ${written.ticket.number}`);
+      this.#world.acknowledged(`${uid} ${written.ticket.boot} ${written.ticket.number}`, written.index, written.value);
       done(answer, written.value);
     });
   }

@@ -25,6 +25,8 @@ export class Disk<S, W> {
   readonly #queue: Queue;
   readonly #random: Random;
   #pending: Pending<W>[] = [];
+  /** States before the last few writes that were synced. */
+  #earlier: S[] = [];
   #lastAt: Millis = 0;
 
   constructor(state: S, fold: (state: S, write: W) => S, world: { readonly queue: Queue; readonly random: Random }) {
@@ -41,11 +43,6 @@ export class Disk<S, W> {
     this.#queue.at(this.#lastAt, () => this.#land(pending));
   }
 
-  /** Synced before it returns; for what happens at the start of a process. */
-  writeNow(write: W): void {
-    this.state = this.#fold(this.state, write);
-  }
-
   crash(): void {
     if (this.#pending.length > 0) this.noted('disk: unsynced writes lost');
     // Some of what was on its way may just have made it.
@@ -56,6 +53,12 @@ export class Disk<S, W> {
     if (this.#pending.length > 0 && this.#random.next() < 0.5) this.noted('disk: torn tail');
     this.#pending = [];
     this.#lastAt = 0;
+  }
+
+  /** Loses the last few writes that it said to have synced. Nothing promises to survive that. */
+  forget(): void {
+    this.state = this.#earlier[0] ?? this.state;
+    this.#earlier = [];
   }
 
   calm(): void {
@@ -82,6 +85,8 @@ export class Disk<S, W> {
         this.#pending = [];
         return first.report(false);
       }
+      this.#earlier.push(this.state);
+      if (this.#earlier.length > 4) this.#earlier.shift();
       this.state = this.#fold(this.state, first.write);
       this.#queue.after(between(this.#random, this.reportMs), () => first.report(true));
       if (first === pending) return;

@@ -21,6 +21,7 @@ import type { Body } from './body.ts';
 import type { MemberClock } from './clock.ts';
 import { Disk } from './disk.ts';
 import type { Address, Net } from './net.ts';
+import type { Habits } from './plants.ts';
 import type { Queue } from './queue.ts';
 
 /** Datagrams that fit into a waiting process' socket, and messages into its connections' buffers. */
@@ -31,6 +32,7 @@ export interface HostWorld {
   readonly queue: Queue;
   readonly net: Net;
   readonly random: Random;
+  readonly habits: Habits;
   hostAt(address: Address): Host | undefined;
   /** After each step of its process. */
   stepped(host: Host, out: MemberOutput): void;
@@ -134,7 +136,7 @@ export class Host {
   start(make: (restored: MemberRestored) => Body): void {
     if (this.body !== null) return;
     const { state } = this.disk;
-    this.disk.state = { ...state, boot: state.boot + 1 };
+    this.disk.state = { ...state, boot: state.boot + (this.#world.habits.raisesBoot || state.boot === 0 ? 1 : 0) };
     this.mirror = this.disk.state;
     this.run += 1;
     this.stopped = null;
@@ -152,6 +154,7 @@ export class Host {
     this.#inbound.clear();
     this.#calls.clear();
     this.disk.crash();
+    if (!this.#world.habits.keepsWhatItSynced) this.disk.forget();
     if (this.#pause === 'suspended') this.clock.go(this.#world.queue.now);
     this.#pause = 'none';
   }
@@ -170,7 +173,8 @@ export class Host {
     const slept = this.#pause === 'suspended';
     this.#pause = 'none';
     if (slept) this.clock.go(this.#world.queue.now);
-    if (ms > 500) this.give(slept ? { kind: 'stalled', ms } : { kind: 'late', ms });
+    if (ms > 500 && (!slept || this.#world.habits.seesSleep))
+      this.give(slept ? { kind: 'stalled', ms } : { kind: 'late', ms });
     this.give({ kind: 'tick' });
     for (const input of this.#waiting.splice(0)) this.give(input);
   }
@@ -225,8 +229,11 @@ export class Host {
   #write(write: MemberPersist): void {
     this.mirror = written(this.mirror, write);
     const { run } = this;
+    const early = this.#world.habits.reportsBeforeSync;
+    if (early)
+      this.#world.queue.after(0, () => this.run === run && this.give({ kind: 'persisted', ticket: write.ticket }));
     this.disk.write(write, (ok) => {
-      if (this.run !== run) return;
+      if (this.run !== run || early) return;
       if (ok) this.give({ kind: 'persisted', ticket: write.ticket });
       else this.#end('disk: a commit failed');
     });

@@ -16,6 +16,7 @@ import type { Condition } from '../../src/cluster/replica/model.ts';
 import type { Species } from './body.ts';
 import { Breach } from './breach.ts';
 import type { Host } from './host.ts';
+import type { Habits } from './plants.ts';
 import type { Queue } from './queue.ts';
 
 interface Marker {
@@ -35,6 +36,7 @@ export interface PoolWorld {
   readonly species: Species;
   readonly queue: Queue;
   readonly hosts: readonly Host[];
+  readonly habits: Habits;
   leader(): Host | undefined;
   covered(what: string): void;
   note(who: string, text: string): void;
@@ -73,7 +75,7 @@ export class Pools {
 
   stepped(host: Host, out: MemberOutput): void {
     for (const effect of out.effects) {
-      if (effect.kind !== 'void-leases') continue;
+      if (effect.kind !== 'void-leases' || !this.#world.habits.heedsVoid) continue;
       this.#leases.delete(host);
       this.#world.covered(`void-leases: ${effect.why}`);
     }
@@ -142,7 +144,7 @@ export class Pools {
     if (mine && host.now() < wait.until) return;
     if (mine) return this.#set(host, when, { epoch: epoch + 1, phase: 'open' });
     // The entry came from an earlier leader: this one has granted nothing of the epoch.
-    const until = (raft.lastPossibleGrant ?? host.now()) + writeLeaseMs * 1.01 + 50;
+    const until = this.#overAt(host);
     this.#waits.set(host, { run: host.run, term: raft.term, epoch, until });
     this.#world.covered('pool: resumed by a new leader');
   }
@@ -160,21 +162,30 @@ export class Pools {
     const { run } = host;
     if (marker.phase === 'open' || host.body === null || this.openEpoch(host) !== null) return;
     // It is in the leader's own log now, so that from here on it grants nothing of this epoch.
-    const until = host.now() + writeLeaseMs * 1.01 + 50;
+    const until = this.#overAt(host);
     this.#waits.set(host, { run, term: raft.term, epoch: marker.epoch, until });
+  }
+
+  #overAt(host: Host): Millis {
+    return host.body?.writesOverAt(pool) ?? host.now() + writeLeaseMs * 1.01 + 50;
   }
 
   #accepted(host: Host): Marker | null {
     const { entries } = host.mirror;
     const applied = host.body?.replica;
     if (applied === undefined) return null;
+    if (!this.#world.habits.looksAtAccepted) return this.#applied(host);
     for (let i = entries.length - 1; i >= 0; i--) {
       const marker = this.#marker(entries[i]!);
       if (marker === 'none') continue;
       if (entries[i]!.index > applied.index) return { ...marker, phase: 'pending' };
       break;
     }
-    const entry = applied.kv.get(key);
+    return this.#applied(host);
+  }
+
+  #applied(host: Host): Marker | null {
+    const entry = host.body?.replica.kv.get(key) ?? null;
     return entry === null ? null : markerOf(textOf(entry.value));
   }
 

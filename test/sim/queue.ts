@@ -2,10 +2,16 @@
 import type { Millis } from '../../src/base/ids.ts';
 import type { Random } from '../../src/base/random.ts';
 import { TimeHeap } from '../../src/base/time-heap.ts';
+import { Breach } from './breach.ts';
+
+/** Things that may happen within one ms; beyond it the world turns in a circle. */
+const perMsMax = 20_000;
 
 export class Queue {
   now: Millis = 0;
   readonly #heap = new TimeHeap<() => void>();
+  #ms = 0;
+  #inMs = 0;
 
   at(when: Millis, what: () => void): void {
     this.#heap.push(Math.max(when, this.now), what);
@@ -24,9 +30,17 @@ export class Queue {
       }
       this.now = Math.max(this.now, this.#heap.peekAt());
       this.#heap.pop()!();
+      this.#guard();
     }
     this.now = Math.max(this.now, until);
     return done();
+  }
+
+  #guard(): void {
+    const ms = Math.floor(this.now);
+    this.#inMs = ms === this.#ms ? this.#inMs + 1 : 0;
+    this.#ms = ms;
+    if (this.#inMs > perMsMax) throw new Breach('goes on', `more than ${perMsMax} things happen within one ms`);
   }
 }
 

@@ -33,8 +33,8 @@ export class StateChecker {
   readonly reference = new Replica();
   readonly #species: Species;
   readonly #hashes: (Hash64 | undefined)[] = [];
-  readonly #results: (CommandResult | undefined)[] = [];
-  readonly #tickets: (string | undefined)[] = [];
+  /** Where each proposal took effect, and how. */
+  readonly #effects = new Map<string, { readonly index: Index; readonly result: CommandResult }>();
   #token = 0;
   #mark: Mark | null = null;
   #term: Term = 0;
@@ -51,8 +51,8 @@ export class StateChecker {
     const data = body.kind === 'data' ? body.data : null;
     const { result, events } = this.reference.apply({ index, term, data });
     this.#hashes[index] = this.reference.hash();
-    this.#results[index] = result;
-    if (data !== null) this.#tickets[index] = ticketOf(data);
+    const ticket = data === null ? undefined : ticketOf(data);
+    if (ticket !== undefined && !this.#effects.has(ticket)) this.#effects.set(ticket, { index, result });
     for (const event of events) {
       if (event.kind !== 'lock-granted') continue;
       if (event.token <= this.#token)
@@ -92,12 +92,15 @@ export class StateChecker {
       );
   }
 
-  /** A client was told that its write is at `index`. */
-  acknowledged(index: Index, ticket: string): void {
-    if (this.#tickets[index] !== ticket)
+  /** A client was told that its write is in the state as of `index`, with this result. */
+  acknowledged(ticket: string, index: Index, result: CommandResult): void {
+    const effect = this.#effects.get(ticket);
+    if (effect === undefined || effect.index > index)
+      throw new Breach('nothing lost', `${ticket} was answered at ${index}, it is at ${effect?.index ?? 'no place'}`);
+    if (JSON.stringify(effect.result) !== JSON.stringify(result))
       throw new Breach(
         'nothing lost',
-        `${ticket} was answered at ${index}, where ${this.#tickets[index] ?? 'nothing'} is`,
+        `${ticket} was answered ${JSON.stringify(result)}, its effect was ${JSON.stringify(effect.result)}`,
       );
   }
 

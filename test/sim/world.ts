@@ -11,7 +11,7 @@ import type { MemberOptions, MemberOutput, MemberRestored } from '../../src/clus
 import type { MemberRules } from '../../src/cluster/member/rules.ts';
 import { isMember } from '../../src/cluster/raft/model.ts';
 import { type Rules, safeRules } from '../../src/cluster/raft/rules.ts';
-import { bare, uidOf } from './bare.ts';
+import { uidOf } from './bare.ts';
 import type { Species } from './body.ts';
 import { Breach } from './breach.ts';
 import { Clients } from './clients.ts';
@@ -21,11 +21,13 @@ import { act, drawScript, type FaultWorld } from './faults.ts';
 import { Host, type HostWorld } from './host.ts';
 import { LogChecker } from './log-checker.ts';
 import { Net } from './net.ts';
+import { goodHabits, type Habits } from './plants.ts';
 import { Pools } from './pools.ts';
 import { Queue } from './queue.ts';
 import type { Line } from './script.ts';
 import { StateChecker } from './state-checker.ts';
 import { Timeline } from './timeline.ts';
+import { whole } from './whole.ts';
 
 export interface WorldOptions {
   /** First voters: 3 or 5. */
@@ -39,6 +41,8 @@ export interface WorldOptions {
   readonly script?: readonly Line[];
   readonly rules?: Partial<MemberRules>;
   readonly raftRules?: Partial<Rules>;
+  /** Only for planted bugs of the world's own. */
+  readonly habits?: Partial<Habits>;
 }
 
 export interface WorldResult {
@@ -65,6 +69,7 @@ export class World implements HostWorld, FaultWorld {
   readonly coverage = new Coverage();
   readonly script: readonly Line[];
   readonly species: Species;
+  readonly habits: Habits;
   readonly log: LogChecker;
   readonly state: StateChecker;
   readonly #options: WorldOptions;
@@ -80,7 +85,8 @@ export class World implements HostWorld, FaultWorld {
   constructor(seed: number, options: WorldOptions) {
     this.#seed = seed;
     this.#options = options;
-    this.species = options.species ?? bare;
+    this.species = options.species ?? whole;
+    this.habits = { ...goodHabits, ...options.habits };
     this.random = seededRandom(seed * 4 + 1);
     this.net = new Net(this.queue, seededRandom(seed * 4 + 2));
     this.net.noted = (what) => this.noted(what);
@@ -243,7 +249,10 @@ export class World implements HostWorld, FaultWorld {
   #memberOptions(host: Host): MemberOptions {
     const { members, rules, raftRules } = this.#options;
     const first = this.hosts.slice(0, members);
-    const seeds = first.filter((other) => other !== host).map(({ address }) => address);
+    const seeds = first
+      .filter((other) => other !== host)
+      .slice(0, members - 1)
+      .map(({ address }) => address);
     const place = this.hosts.indexOf(host);
     return {
       name: host.name,
@@ -305,7 +314,7 @@ export class World implements HostWorld, FaultWorld {
       random: seededRandom(this.#seed * 4 + 4),
       hosts: this.hosts,
       covered: (what) => this.covered(what),
-      acknowledged: (index, ticket) => this.state.acknowledged(index, ticket),
+      acknowledged: (ticket, index, result) => this.state.acknowledged(ticket, index, result),
     };
   }
 
@@ -327,8 +336,8 @@ export class World implements HostWorld, FaultWorld {
     const status = leader?.body?.status().raft;
     if (leader === undefined || status?.role !== 'leader' || !status.ready || status.transferring !== null)
       return false;
-    return this.hosts.every(({ body, uid }) => {
-      if (body === null) return false;
+    return this.hosts.every(({ body, uid, stopped }) => {
+      if (body === null) return stopped?.startsWith('removed') ?? false;
       const raft = body.status().raft;
       if (!isMember(status.config, uid)) return true;
       return (

@@ -107,6 +107,7 @@ export class MemberHost {
   /** The error says what to do. */
   static async open(options: MemberHostOptions): Promise<Result<MemberHost, string>> {
     let host: MemberHost | null = null;
+    let fault: string | null = null;
     const step = (input: MemberInput): void => {
       if (host !== null) host.#step(input);
     };
@@ -114,7 +115,8 @@ export class MemberHost {
       path: options.path,
       onDurable: (ticket) => step({ kind: 'persisted', ticket }),
       onFatal: (error) => {
-        if (host !== null) host.#stop(error.message);
+        fault = error.message;
+        if (host !== null) host.#stop(fault);
       },
     });
     if (!opened.ok) return err(opened.error.message);
@@ -143,6 +145,10 @@ export class MemberHost {
     if (!transport.ok) {
       await journal.close();
       return err(transport.error);
+    }
+    if (fault !== null) {
+      await transport.value.close();
+      return err(fault);
     }
     host = new MemberHost(options, { journal, transport: transport.value, clocks });
     return ok(host);

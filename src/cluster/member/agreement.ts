@@ -69,6 +69,21 @@ export class Agreement {
     return this.#core.rules.stamp(this.clock.now(this.#core.now), this.replica.now);
   }
 
+  /**
+   * A member that has the agreed time says what it is. A follower takes its leader's; whoever was started since, and so has
+   * but a wall clock, takes anybody's before it may lead. So no new leader is ahead of the one before, whose locks and
+   * leases would else run out early.
+   */
+  heardTime(agreed: Millis, isLeaders: boolean): void {
+    if (isLeaders || !this.clock.live) this.clock.heard(agreed, this.#core.now, true);
+  }
+
+  /** Null as long as it comes from this member's own wall clock. Whoever leads says what the time is. */
+  agreedTime(): Millis | null {
+    if (!this.clock.live && this.raft.status().ready) this.clock.heard(this.agreedNow, this.#core.now, true);
+    return this.clock.live ? this.agreedNow : null;
+  }
+
   step(input: RaftInput): void {
     this.raft.step(this.#core.now, input);
   }
@@ -141,12 +156,10 @@ export class Agreement {
 
   #apply({ snapshot, entries }: NonNullable<RaftOutput['apply']>): void {
     if (snapshot !== null) this.#install(snapshot.data);
-    const { term, leader } = this.raft.status();
     for (const entry of entries) {
       if (this.#core.stopped !== null) return;
       const { events } = this.replica.apply({ ...entry, data: entry.kind === 'data' ? entry.data : null });
-      const live = entry.kind === 'data' && entry.term === term && leader !== null && leader !== this.#core.uid;
-      this.clock.heard(this.replica.now, this.#core.now, live);
+      this.clock.heard(this.replica.now, this.#core.now, false);
       for (const event of events) this.#news.stateEvent(event);
       if (events.length > 0) this.#core.out.applied.push({ kind: 'events', index: entry.index, events });
     }

@@ -10,6 +10,7 @@ interface Line {
 
 export class Book {
   readonly #lines = new Map<MemberId, Line>();
+  readonly #replaced = new Set<MemberId>();
   #views: readonly MemberView[] = [];
 
   note(id: MemberId, address: Address, name: string): void {
@@ -60,9 +61,14 @@ export class Book {
     return status === 'alive' || status === 'suspect';
   }
 
-  /** Gossip knew it and holds it dead or gone. */
+  /** Gossip holds it dead or gone; of one whose name it gave to another, it has forgotten even that. */
   isDead(id: MemberId): boolean {
     const status = this.view(id)?.status;
-    return status === 'dead' || status === 'left';
+    return status === 'dead' || status === 'left' || (status === undefined && this.#replaced.has(id));
+  }
+
+  /** Gossip let another take the name of this one, which it only does when this one is dead. */
+  replaced(id: MemberId): void {
+    this.#replaced.add(id);
   }
 }

@@ -15,7 +15,8 @@ import type { Call, CallAnswer } from './contract.ts';
 import type { Core } from './core.ts';
 import type { Leave } from './leave.ts';
 import type { Reads } from './reads.ts';
-import type { Ask, Told, ToldRefusal } from './words.ts';
+import { isPassing, refusedChange } from './refusals.ts';
+import type { Ask, Told } from './words.ts';
 import type { Done, Writes } from './writes.ts';
 
 interface Asked {
@@ -177,13 +178,4 @@ export class Calls {
     this.#open.clear();
     this.#core.out.answers.push(...answers);
   }
-}
-
-/** It may be otherwise soon. */
-const isPassing = (why: ToldRefusal): boolean =>
-  why === 'not-leader' || why === 'transferring' || why === 'change-pending' || why === 'busy';
-
-function refusedChange(why: ToldRefusal) {
-  if (why === 'unsupported' || why === 'malformed') return { kind: 'unsupported' } as const;
-  return { kind: 'change-refused', why: why === 'not-member' ? 'not-leader' : why } as const;
 }

@@ -1,7 +1,7 @@
 /**
  * Words as bytes.
  *
- *   version (1) · kind · cluster · run · commands · leaseless · fields of the kind
+ *   version (1) · cluster · run · commands · leaseless · agreed time · kind · fields of the kind
  *
  * Reading is strict: another version, an unknown kind, a text or number out of bounds, a byte too few or too many refuse
  * the whole word, by value, never by exception. A word has one form only. Who speaks is not written: the connection
@@ -10,6 +10,7 @@
 import type { MemberId } from '../../base/ids.ts';
 import { err, ok, type Result } from '../../base/result.ts';
 import { ByteReader, ByteWriter } from '../replica/bytes.ts';
+import { latestAt } from '../replica/model.ts';
 import { type Codecs, readUnion, writeUnion } from '../replica/parts.ts';
 import { isAddress, isMemberName } from '../swim/valid.ts';
 import type { PeerName } from './contract.ts';
@@ -161,10 +162,13 @@ export function encodeWord(head: Head, word: Word): Uint8Array {
     .text(head.cluster)
     .number(head.run)
     .number(head.commands)
-    .byte(head.leaseless ? 1 : 0);
+    .byte(head.leaseless ? 1 : 0)
+    .number(head.agreed ?? 0);
   writeUnion(to, word, { kinds, codecs: writing });
   return to.take();
 }
+
+const agreedOf = (agreed: number): Pick<Head, 'agreed'> => (agreed > 0 ? { agreed } : {});
 
 export function decodeWord(
   bytes: Uint8Array,
@@ -178,8 +182,10 @@ export function decodeWord(
     run: from.number(),
     commands: from.number(),
     leaseless: from.flag(),
+    ...agreedOf(from.number()),
   };
-  if (from.failed || head.run >= runsMax || head.commands > 255) return err('malformed');
+  if (from.failed || (head.agreed ?? 0) > latestAt || head.run >= runsMax || head.commands > 255)
+    return err('malformed');
   const word: Word = readUnion(from, { kinds, codecs: words(speaker) });
   return from.done() ? ok({ head, word }) : err('malformed');
 }

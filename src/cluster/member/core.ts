@@ -68,6 +68,8 @@ export class Core {
   cluster: string | null = null;
   /** On its way out for good, which is on disk. */
   leavingForGood = false;
+  /** The agreed time, null as long as this member has it from its wall clock only. */
+  agreedTime: () => Millis | null = () => null;
   out = emptyOutbox();
 
   constructor(options: MemberOptions, restored: MemberRestored) {
@@ -93,7 +95,8 @@ export class Core {
   get head(): Head {
     const { commandVersion: commands } = this.settings;
     const leaseless = this.expect <= 2 && !this.leavingForGood;
-    return { cluster: this.cluster ?? '', run: this.run, commands, leaseless };
+    const agreed = this.agreedTime();
+    return { cluster: this.cluster ?? '', run: this.run, commands, leaseless, ...(agreed !== null && { agreed }) };
   }
 
   /** To a member by its uid. Nothing goes out if nobody knows where it is. */

@@ -8,7 +8,7 @@
  *
  * Beside that, by itself: ends in the state what has run out.
  */
-import type { MemberId } from '../../base/ids.ts';
+import type { MemberId, Millis } from '../../base/ids.ts';
 import type { Outcome } from '../raft/contract.ts';
 import { isMember } from '../raft/model.ts';
 import { decodeProposal, encodeProposal, stampProposal } from '../replica/codec.ts';
@@ -30,6 +30,9 @@ export const toldOf = (outcome: Outcome): Told => {
   return outcome.kind === 'unknown' ? outcome : { kind: 'refused', why: outcome.why };
 };
 
+/** Between two `expire`: a refused one is not proposed again at once. */
+const expireRestMs: Millis = 20;
+
 export class Desk {
   readonly #core: Core;
   readonly #agreement: Agreement;
@@ -41,6 +44,7 @@ export class Desk {
   /** Newest version of commands that each member announced. */
   readonly #commands = new Map<MemberId, number>();
   #expiring = false;
+  #restUntil: Millis = Number.NEGATIVE_INFINITY;
 
   constructor(
     core: Core,
@@ -123,18 +127,22 @@ export class Desk {
   /** Ends what has run out. */
   tick(): void {
     const { ready, transferring } = this.#agreement.raft.status();
-    if (!ready || transferring !== null || this.#expiring || this.#agreement.expiryAt() > this.#core.now) return;
+    if (!ready || transferring !== null || this.#expiring || this.#core.now < this.#restUntil) return;
+    if (this.#agreement.expiryAt() > this.#core.now) return;
     const { uid, boot } = this.#core;
     const proposer = { uid, boot, number: this.#nextNumber() };
     const data = encodeProposal({ proposer, at: this.#agreement.agreedNow, command: { kind: 'expire' } });
     this.#expiring = true;
     this.#agreement.propose(data, false, () => {
       this.#expiring = false;
+      this.#restUntil = this.#core.now + expireRestMs;
     });
   }
 
   wakeAt(): number {
-    const isIdle = this.#expiring || !this.#agreement.raft.status().ready;
-    return isIdle ? Number.POSITIVE_INFINITY : this.#agreement.expiryAt();
+    // What `tick` would not do must not wake it, or it turns in a circle.
+    const { ready, transferring } = this.#agreement.raft.status();
+    const isIdle = this.#expiring || !ready || transferring !== null;
+    return isIdle ? Number.POSITIVE_INFINITY : Math.max(this.#restUntil, this.#agreement.expiryAt());
   }
 }

@@ -62,6 +62,7 @@ export class House {
     });
     const nextNumber = (): number => this.#writes.nextNumber();
     this.agreement = agreement;
+    core.agreedTime = () => agreement.agreedTime();
     this.#config = agreement.raft.status().config;
     this.grants = new Grants(core, agreement);
     this.#seats = new Seats(core, agreement, nextNumber);
@@ -77,6 +78,7 @@ export class House {
   }
 
   heard(from: Speaker, head: Head, word: Word): void {
+    if (head.agreed !== undefined) this.#heardTime(from.id, head.agreed, word);
     this.#desk.announced(from.id, head.commands);
     this.#seats.announced(from.id, head.leaseless);
     switch (word.kind) {
@@ -94,6 +96,12 @@ export class House {
       case 'hash':
         return this.#hashes.heard(from.id, word.index, word.hash);
     }
+  }
+
+  /** Before the word itself: it may be the vote that makes this member a leader. */
+  #heardTime(from: MemberId, agreed: Millis, word: Word): void {
+    const { leader, term } = this.agreement.raft.status();
+    this.agreement.heardTime(agreed, leader === from && word.kind === 'raft' && word.message.term === term);
   }
 
   #raft({ message }: Extract<Word, { readonly kind: 'raft' }>): void {

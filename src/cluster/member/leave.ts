@@ -13,6 +13,8 @@ import { isMember } from '../raft/model.ts';
 import type { Agreement } from './agreement.ts';
 import type { Askings } from './asking.ts';
 import type { Core } from './core.ts';
+import { isPassing, refusedChange } from './refusals.ts';
+import type { Told } from './words.ts';
 import type { Done } from './writes.ts';
 
 /** Leadership is handed on within this, or not at all. */
@@ -72,7 +74,16 @@ export class Leave {
     const { uid, book, options } = this.#core;
     book.note(uid, options.address, options.name);
     const ask = { kind: 'change', change: 'remove', member: uid, force: false } as const;
-    this.#ask = this.#parts.askings.ask(ask, () => this.tick());
+    this.#ask = this.#parts.askings.ask(ask, (told) => this.#told(told));
+  }
+
+  /** Refused for a reason that stays: whoever asked is told; it goes on trying. */
+  #told(told: Told): void {
+    if (told.kind === 'refused' && !isPassing(told.why)) {
+      const refused = refusedChange(told.why);
+      for (const done of this.#waiting.splice(0)) done(err(refused));
+    }
+    this.tick();
   }
 
   tick(): void {

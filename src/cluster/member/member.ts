@@ -3,46 +3,47 @@
  *
  *   forming --all first voters promised--> running            forming --"there is a cluster"--> joining --taken in--> running
  *   running --leave--> leaving --told--> departed             any --something must not go on--> stopped
- *
- * What comes is admitted in this order: bytes -> a word -> a run that counts (identity.ts) -> the same cluster -> its room.
  */
 import type { Millis } from '../../base/ids.ts';
 import type { RaftEvent } from '../raft/contract.ts';
-import { isMember } from '../raft/model.ts';
 import type { ReplicaEvent } from '../replica/events.ts';
 import { Replica } from '../replica/replica.ts';
 import type { SwimEvent } from '../swim/model.ts';
-import { decodeWord } from './codec.ts';
 import type { MemberInput, MemberOptions, MemberOutput, MemberRestored, MemberStatus } from './contract.ts';
 import { Core } from './core.ts';
 import { type ClusterFact, clusterBytes, raftRestored, readCluster, readPromise } from './disk-codec.ts';
+import { Door } from './door.ts';
 import { Formation } from './formation.ts';
 import { Gossip } from './gossip.ts';
 import { House } from './house.ts';
 import { Identity } from './identity.ts';
+import { Joining } from './joining.ts';
 import { Watchman } from './status.ts';
-import type { Head, Word } from './words.ts';
 
 export class Member {
   readonly #core: Core;
   readonly #restored: MemberRestored;
-  readonly #identity: Identity;
   readonly #gossip: Gossip;
   readonly #watchman: Watchman;
+  readonly #joining: Joining;
+  readonly #door: Door;
   readonly #empty: Replica;
   #formation: Formation | null = null;
   #house: House | null = null;
-  #joinAt: Millis = Number.POSITIVE_INFINITY;
-  /** Where the leader was said to be. */
-  #leaderAddress = '';
-  #joinReason = '';
 
   constructor(options: MemberOptions, restored: MemberRestored) {
     this.#core = new Core(options, restored);
     this.#restored = restored;
     this.#empty = new Replica(this.#core.limits);
     this.#watchman = new Watchman(this.#core);
-    this.#identity = new Identity(this.#core, restored.boots);
+    this.#joining = new Joining(this.#core, () => this.#house?.agreement.raft.status() ?? null);
+    this.#door = new Door(this.#core, {
+      identity: new Identity(this.#core, restored.boots),
+      joining: this.#joining,
+      watchman: this.#watchman,
+      formation: () => this.#formation,
+      house: () => this.#house,
+    });
     this.#gossip = new Gossip(this.#core, (event) => this.#swimEvent(event));
     this.#begin();
   }
@@ -81,7 +82,7 @@ export class Member {
       this.#gossip.swim.wakeAt(),
       this.#formation?.wakeAt() ?? Number.POSITIVE_INFINITY,
       this.#house?.wakeAt() ?? Number.POSITIVE_INFINITY,
-      this.#joinAt,
+      this.#joining.wakeAt(),
     );
   }
 
@@ -100,7 +101,7 @@ export class Member {
     const house = this.#house;
     const raft = house?.agreement.raft.status() ?? null;
     const quorum = house?.hasQuorum() ?? false;
-    const forming = this.#formation?.reason ?? this.#joinReason;
+    const forming = this.#formation?.reason ?? this.#joining.reason;
     const [state, reason] = this.#watchman.cluster(raft, { quorum, forming });
     return {
       ...{ uid: core.uid, boot: core.boot, cluster: core.cluster, phase: core.phase, stop: core.stopped },
@@ -171,7 +172,7 @@ export class Member {
       core.leavingForGood = true;
       this.#house.leave.resume();
     }
-    this.#considerJoin();
+    this.#joining.consider();
   }
 
   #keepLeaving(fact: ClusterFact, then: () => void): void {
@@ -187,7 +188,7 @@ export class Member {
       case 'failed':
         return this.#gossip.heard(input);
       case 'message':
-        return this.#message(input);
+        return this.#door.message(input);
       case 'foreign':
         return this.#watchman.sawSplit(`a member of another cluster speaks from ${input.from} under the same key`);
       case 'stalled':
@@ -207,6 +208,11 @@ export class Member {
 
   #call({ id, call }: Extract<MemberInput, { readonly kind: 'call' }>): void {
     if (this.#house !== null) return this.#house.calls.begin(id, call);
+    if (call.kind === 'leave') {
+      this.#gossip.leave();
+      this.#core.out.answers.push({ id, answer: { ok: true, value: { kind: 'done' } } });
+      return;
+    }
     const error = { kind: 'no-quorum', missing: [] } as const;
     this.#core.out.answers.push({ id, answer: { ok: false, error } });
   }
@@ -226,96 +232,15 @@ export class Member {
   }
 
   #tick(): void {
-    const core = this.#core;
     this.#gossip.tick();
     this.#formation?.tick();
     this.#house?.tick();
-    if (core.now >= this.#joinAt) this.#askToJoin();
-  }
-
-  #message({ from, bytes }: Extract<MemberInput, { readonly kind: 'message' }>): void {
-    if (from.id === this.#core.uid) return this.#core.refuse('our own uid');
-    const decoded = decodeWord(bytes, from);
-    if (!decoded.ok) return this.#core.refuse(`word: ${decoded.error}`);
-    const { head, word } = decoded.value;
-    // Who sends us away does so from whatever it knows; it speaks of our own run, and changes nothing else.
-    if (word.kind === 'away') return this.#away(from.id, word);
-    this.#identity.admit(from, head.run, () => this.#admitted(from, head, word));
-  }
-
-  #away(by: Parameters<Identity['sentAway']>[0], word: Extract<Word, { readonly kind: 'away' }>): void {
-    const reason = this.#identity.sentAway(by, word);
-    if (reason !== null && reason !== this.#joinReason) this.#core.note(reason);
-    this.#joinReason = reason ?? this.#joinReason;
-  }
-
-  #admitted(from: { readonly id: MemberStatus['uid']; readonly boot: number }, head: Head, word: Word): void {
-    const core = this.#core;
-    if (core.stopped !== null) return;
-    if (core.cluster === null) return this.#withoutCluster(from, head, word);
-    const isOutside = head.cluster === '' && (word.kind === 'form' || word.kind === 'join');
-    if (head.cluster !== core.cluster && !isOutside) {
-      core.refuse('another cluster');
-      if (head.cluster !== '') {
-        this.#watchman.sawSplit(
-          `member ${core.book.nameOf(from.id)} belongs to cluster ${head.cluster}, this one to ${core.cluster}`,
-        );
-      }
-      return;
-    }
-    if (word.kind === 'form') {
-      core.book.note(from.id, word.address, word.name);
-      return core.say(from.id, { kind: 'cluster', leader: this.#addressOfLeader() });
-    }
-    if (word.kind === 'cluster') {
-      this.#leaderAddress = word.leader;
-      return;
-    }
-    this.#house?.heard({ ...from, run: head.run }, head, word);
-  }
-
-  #withoutCluster(from: { readonly id: MemberStatus['uid']; readonly boot: number }, head: Head, word: Word): void {
-    if (head.cluster !== '') {
-      if (word.kind === 'cluster') {
-        this.#leaderAddress = word.leader;
-        this.#formation?.found(head.cluster);
-      }
-      return;
-    }
-    if (word.kind !== 'form') return;
-    this.#core.book.note(from.id, word.address, word.name);
-    this.#formation?.heard(from, word);
-  }
-
-  #addressOfLeader(): string {
-    const leader = this.#house?.agreement.raft.status().leader ?? null;
-    return leader === null ? '' : (this.#core.book.addressOf(leader) ?? '');
-  }
-
-  /** Not in the agreed configuration, as far as this member knows: asks to be taken in, again and again. */
-  #considerJoin(): void {
-    const { uid, phase, now } = this.#core;
-    const status = this.#house?.agreement.raft.status();
-    if (status === undefined || phase === 'leaving' || phase === 'departed') return;
-    const isIn = isMember(status.config, uid);
-    if (isIn && phase === 'joining') this.#core.phase = 'running';
-    if (!isIn && phase === 'running') this.#core.phase = 'joining';
-    if (isIn) this.#joinAt = Number.POSITIVE_INFINITY;
-    else if (this.#joinAt === Number.POSITIVE_INFINITY) this.#joinAt = now;
-  }
-
-  #askToJoin(): void {
-    const { settings, options, book } = this.#core;
-    this.#joinAt = this.#core.now + 2 * settings.formMs;
-    const { name, address } = options;
-    const leader = this.#addressOfLeader() || this.#leaderAddress;
-    const anybody = [...(options.cluster?.seeds ?? []), ...book.views.map((view) => view.claim.address)];
-    const to = leader === '' ? anybody : [leader, ...(options.cluster?.seeds ?? [])];
-    for (const one of new Set(to)) if (one !== address) this.#core.sayAt(one, { kind: 'join', name, address });
+    this.#joining.tick();
   }
 
   #swimEvent(event: SwimEvent): void {
     if (event.kind === 'departed') this.#departed();
+    if (event.kind === 'joined' && event.replaced !== null) this.#core.book.replaced(event.replaced);
     if (event.kind === 'conflict' && event.over === 'id' && event.self && event.claimed.boot > this.#core.boot) {
       this.#core.stop(
         'amnesia',
@@ -331,7 +256,7 @@ export class Member {
   }
 
   #raftEvent(event: RaftEvent): void {
-    if (event.kind === 'config') this.#considerJoin();
+    if (event.kind === 'config') this.#joining.consider();
     if (event.kind === 'refused' && event.why === 'second-leader') {
       this.#watchman.sawSplit(`member ${this.#core.book.nameOf(event.from)} leads in the same term as another`);
     }

@@ -19,6 +19,8 @@ import { runOf } from './rules.ts';
 import type { Ask, Word } from './words.ts';
 
 const lookEveryMs = 500;
+/** Who was not seen for so long since our start is not there. */
+const unseenMs: Millis = 30_000;
 const removedFact = 'removed';
 /** A refused name is said so often in the log. */
 const sayEveryMs = 30_000;
@@ -34,12 +36,13 @@ export class Seats {
   readonly #saidAt = new Map<MemberId, Millis>();
   #lookAt: Millis;
   #changing = false;
+  readonly #since: Millis;
 
   constructor(core: Core, agreement: Agreement, nextNumber: () => number) {
     this.#core = core;
     this.#agreement = agreement;
     this.#nextNumber = nextNumber;
-    this.#lookAt = core.now;
+    this.#lookAt = this.#since = core.now;
   }
 
   announced(id: MemberId, leaseless: boolean): void {
@@ -122,9 +125,18 @@ export class Seats {
     const { book } = this.#core;
     const line = book.lineOf(learner);
     if (line === null) return null;
-    const isTwin = (id: MemberId): boolean =>
-      book.lineOf(id)?.name === line.name && book.lineOf(id)?.address === line.address && book.isDead(id);
-    return voters.find(isTwin) ?? null;
+    const isTwin = (id: MemberId): boolean => {
+      const old = book.lineOf(id);
+      // After a restart of ours only its address may be known; nobody else can be there now.
+      return old !== null && old.address === line.address && (old.name === line.name || old.name === '');
+    };
+    return voters.find((id) => isTwin(id) && this.#isLost(id)) ?? null;
+  }
+
+  /** Dead; or never seen since this member started, long ago: gossip lets nobody take the name of a living one. */
+  #isLost(id: MemberId): boolean {
+    const { book, now } = this.#core;
+    return book.isDead(id) || (book.view(id) === null && now - this.#since > unseenMs);
   }
 
   /** A third voter makes a quorum without one of the two who need no lease: both must have given that up before. */
@@ -160,10 +172,11 @@ export class Seats {
       if (outcome.kind === 'refused') reply({ kind: 'refused', why: outcome.why });
       else reply(outcome.kind === 'unknown' ? outcome : { kind: 'done' });
     };
-    if (change === 'remove') this.#remember(id, true);
-    if (change === 'add') this.#remember(id, false);
+    const isNews = change === 'add' ? this.#wasRemoved(id) : change === 'remove' && !this.#wasRemoved(id);
+    if (isNews) this.#remember(id, change === 'remove');
     this.#agreement.change({ kind: change, member: id }, force, (outcome) => {
-      if (change === 'remove' && outcome.kind === 'refused') this.#remember(id, false);
+      // What was just written to the log may not be in the state yet; so it is undone in the log too.
+      if (isNews && outcome.kind === 'refused') this.#remember(id, change !== 'remove');
       answer(outcome);
     });
   }
@@ -174,7 +187,6 @@ export class Seats {
 
   /** In the state, before the removal itself: so that no later leader takes it in again. */
   #remember(id: MemberId, removed: boolean): void {
-    if (removed === this.#wasRemoved(id)) return;
     const what = 'member' as const;
     const facts = [[removedFact, this.#core.book.nameOf(id)]] as const;
     const command: Command = removed ? { kind: 'register', what, id, facts } : { kind: 'unregister', what, id };

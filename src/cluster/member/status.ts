@@ -113,7 +113,7 @@ export class Watchman {
   /** Voters that can't be reached now. */
   missing(status: RaftStatus | null): readonly MemberId[] {
     if (status === null) return [];
-    const isThere = (id: MemberId): boolean => id === this.#core.uid || this.#core.book.view(id)?.status === 'alive';
+    const isThere = (id: MemberId): boolean => id === this.#core.uid || this.#core.book.isAlive(id);
     return status.config.voters.filter((id) => !isThere(id));
   }
 
@@ -125,7 +125,7 @@ export class Watchman {
     if (this.#split !== null && now < this.#split.at + splitShownMs) return ['SPLIT_BRAIN', this.#split.why];
     if (stopped !== null) return ['DEGRADED', stopped.why];
     if (cluster === null || status === null) return ['FORMING', known.forming];
-    if (status.config.voters.length === 0) return ['FORMING', 'waiting to be taken in by the leader'];
+    if (status.config.voters.length === 0) return ['FORMING', known.forming || 'waiting to be taken in by the leader'];
     const missing = this.missing(status).map((id) => this.#core.book.nameOf(id));
     if (!known.quorum)
       return ['DEGRADED', `no leader with a quorum${missing.length > 0 ? `; not reached: ${missing.join(', ')}` : ''}`];

@@ -12,7 +12,7 @@
  *
  * Words of fencing come with the next version of the codec; until every member speaks it, nobody writes it.
  */
-import type { MemberId } from '../../base/ids.ts';
+import type { MemberId, Millis } from '../../base/ids.ts';
 import type { Refusal } from '../raft/contract.ts';
 import type { RaftMessage } from '../raft/messages.ts';
 import type { Hash64 } from '../replica/fingerprint.ts';
@@ -28,6 +28,8 @@ export interface Head {
   readonly commands: number;
   /** It begins writes without a lease where the quorum is all voters (2.8). */
   readonly leaseless: boolean;
+  /** The agreed time as the speaker's clock has it from a leader, whole ms. Absent: it has it from nobody. */
+  readonly agreed?: Millis;
 }
 
 /** A first voter as its peers promised it. */

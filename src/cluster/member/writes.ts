@@ -25,7 +25,8 @@ export type Done = (answer: Result<CallValue, CallError>) => void;
 
 interface Write {
   readonly call: number;
-  readonly ticket: Ticket;
+  readonly command: Command;
+  ticket: Ticket;
   readonly strong: boolean;
   readonly deadline: Millis;
   readonly done: Done;
@@ -69,19 +70,23 @@ export class Writes {
       return done(err({ kind: 'not-leader', leader }));
     }
     const ticket = wish.ticket ?? { boot: this.#core.boot, number: this.nextNumber() };
-    const data = encodeProposal({ proposer: { uid: this.#core.uid, ...ticket }, at: 0, command });
-    if (consistency === 'eventual') return this.#handOn(data, done);
+    if (consistency === 'eventual') return this.#handOn(this.#encode(command, ticket), done);
     const deadline = this.#core.now + this.#core.settings.callMs;
     const write: Write = {
-      ...{ call, ticket, deadline, done },
+      ...{ call, command, ticket, deadline, done },
       ...{ strong: consistency === 'strong', ask: 0, mayBe: wish.ticket !== undefined, index: null },
     };
     this.#open.set(call, write);
     if (wish.ticket !== undefined) this.#look(write);
-    if (this.#open.has(call)) this.#ask(write, data);
+    if (this.#open.has(call)) this.#ask(write);
   }
 
-  #ask(write: Write, data: Uint8Array): void {
+  #encode(command: Command, ticket: Ticket): Uint8Array {
+    return encodeProposal({ proposer: { uid: this.#core.uid, ...ticket }, at: 0, command });
+  }
+
+  #ask(write: Write): void {
+    const data = this.#encode(write.command, write.ticket);
     const ask = { kind: 'propose', strong: write.strong, data } as const;
     // The answer may come before `ask` returns.
     write.ask = -1;
@@ -108,7 +113,7 @@ export class Writes {
     }
     if (told.kind === 'unknown') {
       write.mayBe = true;
-      return;
+      return this.#again(write);
     }
     if (told.kind !== 'refused') return;
     if (this.#askings.isRepeated(write.ask)) write.mayBe = true;
@@ -125,6 +130,16 @@ export class Writes {
       default:
         return this.#end(write, err({ kind: 'unsupported' }));
     }
+  }
+
+  /** It goes to the next leader as it is. Only a planted fault gives it another number. */
+  #again(write: Write): void {
+    const { boot, number } = write.ticket;
+    const next = this.#core.rules.numberOfRetry(number, () => this.nextNumber());
+    if (next === number) return;
+    write.ticket = { boot, number: next };
+    this.#askings.drop(write.ask);
+    this.#ask(write);
   }
 
   /** Entries were applied: what does the state say of our numbers? */

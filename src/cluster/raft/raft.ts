@@ -53,9 +53,12 @@ export class Raft {
   step(now: Millis, input: RaftInput): void {
     const core = this.#core;
     core.now = Math.max(core.now, now);
+    const configIndex = core.configs.index;
     clock(core);
     handle(core, input);
     settle(core);
+    if (core.configs.index !== configIndex)
+      core.event({ kind: 'config', config: core.config, index: core.configs.index });
   }
 
   /** What has to be done now, each thing once. Apply before you send. */
@@ -143,7 +146,6 @@ function leaderClock(core: Core, role: LeaderRole): void {
 
 /** What follows from what is known now. */
 function settle(core: Core): void {
-  const configIndex = core.configs.index;
   core.releaseHeld();
   if (core.role.at === 'candidate') candidateClock(core, core.role);
   finishInstall(core);
@@ -151,8 +153,6 @@ function settle(core: Core): void {
   applyMore(core);
   if (core.role.at === 'leader') settleLeader(core, core.role);
   answerReads(core);
-  if (core.configs.index !== configIndex)
-    core.event({ kind: 'config', config: core.config, index: core.configs.index });
 }
 
 function commitMore(core: Core, role: LeaderRole): void {

@@ -30,7 +30,6 @@ async function worldOf(count: number, pick: (members: Members) => Seat): Promise
 }
 
 coordinatorContract('a member alone', () => worldOf(1, (members) => members.leader!));
-coordinatorContract('the leader of three members', () => worldOf(3, (members) => members.leader!));
 coordinatorContract('a follower among three members', () => worldOf(3, (members) => members.followers[0]!));
 
 describe('three members on loopback', () => {

@@ -36,6 +36,16 @@ const configOf = (machine: Machine): string => {
 };
 
 describe('changes of who belongs', () => {
+  it('every member tells when its configuration changes, also one that only follows', () => {
+    const { lab, leader } = started();
+    change(lab, leader, 'add', 'd');
+    lab.run(500);
+    for (const machine of lab.live.filter(({ id }) => id !== 'e')) {
+      const told = machine.events.filter((event) => event.kind === 'config');
+      expect(told.map(({ config }) => config.learners)).toEqual([['d']]);
+    }
+  });
+
   it('a newcomer becomes a learner, gets the log, and then a voter', () => {
     const { lab, leader } = started();
     lab.step(leader.id, { kind: 'propose', id: 1, data: new Uint8Array(9) });
