@@ -20,8 +20,8 @@ export interface HaActions {
   /** Hands leadership to this member (uid or name), null: to the fittest. */
   transfer(to: string | null): Called;
   /**
-   * This member leaves; `forGood`: out of the voters first. Answered when the leave is agreed and under way; the process
-   * then ends by itself, not before the answer had time to go out.
+   * This member leaves; `forGood`: out of the voters first. Answered when the others know; the process ends by itself
+   * afterwards, not before this answer could go out.
    */
   leave(how: { readonly forGood: boolean }): Called;
   change(change: MemberChange): Called;
