@@ -58,6 +58,8 @@ export interface ReadinessFacts {
   /** Each node that has checks has had its first one. */
   readonly firstHealthRound: boolean;
   readonly draining: boolean;
+  /** Sentences that are worth a word, but no reason to send no traffic. Default: none. */
+  readonly warnings?: readonly string[];
 }
 
 export interface AuditEntry {

@@ -5,6 +5,8 @@
  *   SIGUSR2                  open log files again          SIGINT, or a second SIGTERM   end at once, 0
  *   SIGUSR1                  nothing
  *
+ *   the cluster wants it to end: drain, then 1; or 0 if it was told to leave
+ *
  * The control thread outlives its own bugs: an exception that nobody caught is logged, and the data threads serve on.
  * Ending the process would cut every client for a fault that none of them had a part in.
  */
@@ -19,6 +21,7 @@ export function runToEnd(app: App): Promise<number> {
   const removeAll: (() => void)[] = [watch(app), survive(log)];
   return new Promise((resolve) => {
     let ending = false;
+    let code = 0;
     const finish = async (ended: Promise<void>): Promise<void> => {
       await ended;
       if (ending) return;
@@ -26,7 +29,7 @@ export function runToEnd(app: App): Promise<number> {
       for (const remove of removeAll) remove();
       log.info('ended', { event: 'ended' });
       log.flush();
-      resolve(0);
+      resolve(code);
     };
     const end = (why: string): void => {
       log.info(`ending at once: ${why}`, { event: 'ending' });
@@ -42,6 +45,12 @@ export function runToEnd(app: App): Promise<number> {
       SIGINT: () => end('SIGINT'),
     };
     removeAll.push(listen(signals));
+    const removeEnd = app.onEnd(({ code: wanted, why }) => {
+      code = wanted;
+      log[wanted === 0 ? 'info' : 'error'](`this member of the cluster ends: ${why}`, { event: 'cluster-ended' });
+      void finish(app.drain());
+    });
+    removeAll.push(removeEnd);
     tellReady(app); // whoever reads it may send a signal
   });
 }

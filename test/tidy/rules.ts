@@ -57,7 +57,10 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'cluster/replica/model.ts',
     'cluster/replica/refusals.ts',
   ],
-  app: ['base', 'config', 'scoreboard', 'balancers', 'health', 'routing', 'proxy', 'observe', 'admin'],
+  app: [
+    ...['base', 'config', 'scoreboard', 'balancers', 'health', 'routing', 'proxy', 'observe', 'admin'],
+    ...['cluster', 'cluster/member', 'cluster/io'],
+  ],
   cli: ['base', 'config', 'scoreboard', 'balancers', 'health', 'routing', 'proxy', 'observe', 'admin', 'app'],
 };
 
