@@ -83,6 +83,8 @@ export interface ClusterOfOne {
   readonly called: (string | null | boolean | MemberChange)[];
   /** From now on every read and write is refused so; null: no more. */
   refusal: CoordinatorError | null;
+  /** How many were refused so. */
+  refused: number;
   pass(ms: number): void;
 }
 
@@ -101,7 +103,10 @@ export function clusterOfOne(bounds: Pick<LocalOptions, 'watchersMax' | 'limits'
   };
   const cluster: ClusterOfOne = {
     ha: {
-      coordinator: refusable(coordinator, () => cluster.refusal),
+      coordinator: refusable(coordinator, () => {
+        if (cluster.refusal !== null) cluster.refused += 1;
+        return cluster.refusal;
+      }),
       status: () => cluster.status,
       transfer: (to) => note(to),
       leave: ({ forGood }) => note(forGood),
@@ -112,6 +117,7 @@ export function clusterOfOne(bounds: Pick<LocalOptions, 'watchersMax' | 'limits'
     verdict: ok(null),
     called,
     refusal: null,
+    refused: 0,
     pass: (ms) => {
       now += ms;
       coordinator.tick();
