@@ -59,7 +59,8 @@ function tellReady(app: App): void {
   const listeners = app.listeners().map(({ address }) => addressText(address));
   const admin = app.adminAddress === null ? '' : addressText(app.adminAddress);
   const fields = { event: 'ready', listen: listeners, admin, threads: app.threads.states().length };
-  app.log.info(`ready: listening on ${listeners.join(', ')}`, fields);
+  const what = listeners.length > 0 ? `listening on ${listeners.join(', ')}` : 'a witness, which carries no traffic';
+  app.log.info(`ready: ${what}`, fields);
 }
 
 function watch(app: App): () => void {

@@ -25,7 +25,9 @@ export function checkCluster({ cluster, listen, admin }: Draft, ledger: Ledger):
   checkVoters(cluster, ledger);
   checkKeys(cluster, ledger);
   checkShape(cluster, ledger);
-  const taken = [...(listen ?? []), ...(admin ? [admin] : [])].some(({ address }) => address.name === cluster.address);
+  if (cluster.witness) checkWitness(ledger);
+  const own = cluster.witness ? [] : (listen ?? []);
+  const taken = [...own, ...(admin ? [admin] : [])].some(({ address }) => address.name === cluster.address);
   if (taken)
     ledger.problems.error(
       placeOf(ledger, ['cluster', 'address']),
@@ -57,6 +59,18 @@ function checkKeys({ address, key }: ClusterDraft, ledger: Ledger): void {
   if (key.length > clusterKeysMax)
     ledger.problems.error(place, `there are ${key.length} keys; at most ${clusterKeysMax} are possible`);
   if (new Set(key).size < key.length) ledger.problems.error(place, 'a key is there twice', 'remove one of the two');
+}
+
+/** It would be accepted and ignored otherwise. */
+function checkWitness(ledger: Ledger): void {
+  for (const key of ['listen', 'pools', 'routes']) {
+    if (at(ledger.tree, [key]) === null) continue;
+    ledger.problems.error(
+      keyPlaceOf(ledger, [key]),
+      `${key} has no effect on a witness, which carries no traffic`,
+      'remove it, or remove cluster.witness',
+    );
+  }
 }
 
 /** Quorum is more than half: one more member than an odd number makes nothing more survivable. */

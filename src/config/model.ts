@@ -8,11 +8,12 @@ import type { Bytes, Millis, NodeId } from '../base/ids.ts';
 import type { Wish } from '../base/node-state.ts';
 
 export interface Config {
+  /** Empty for a witness only, and so are pools and routes. */
   readonly listen: readonly ListenConfig[];
   /** Data threads; `auto` = cores - 1, at least 1. */
   readonly workers: number | 'auto';
   readonly pools: readonly PoolConfig[];
-  /** Never empty: without `routes` in the file, one route that leads everything to the only pool. */
+  /** Without `routes` in the file, one route that leads everything to the only pool. */
   readonly routes: readonly RouteConfig[];
   readonly timeouts: ClientTimeouts;
   readonly limits: ClientLimits;

@@ -47,14 +47,13 @@ export function renderConfig(loaded: LoadedConfig): string {
 
 function whole({ config, tree }: LoadedConfig): Out {
   const { timeouts, limits, fields, admin, log, shutdown } = config;
+  const carries = config.cluster?.witness !== true;
+  const listeners = config.listen.map((one) => map([['address', short(one.name)], one.tls && ['tls', texts(one.tls)]]));
   return map([
-    [
-      'listen',
-      list(config.listen.map((one) => map([['address', short(one.name)], one.tls && ['tls', texts(one.tls)]]))),
-    ],
+    carries ? ['listen', list(listeners)] : null,
     ['workers', leaf(String(config.workers))],
-    ['pools', map(config.pools.map((pool) => [pool.name, poolOut(pool)]))],
-    ['routes', list(config.routes.map((route, index) => routeOut(route, tree, index)))],
+    carries ? ['pools', map(config.pools.map((pool) => [pool.name, poolOut(pool)]))] : null,
+    carries ? ['routes', list(config.routes.map((route, index) => routeOut(route, tree, index)))] : null,
     ['timeouts', map(Object.entries(timeouts).map(([key, value]) => [key, duration(value)]))],
     [
       'limits',

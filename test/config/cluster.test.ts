@@ -89,6 +89,29 @@ describe('cluster', () => {
   });
 });
 
+describe('a witness', () => {
+  const witness = (more = ''): string => `${more}${three({ witness: true }).replace(pools, '')}`;
+
+  it('has no listeners, no pools and no routes', () => {
+    expect(config(witness())).toMatchObject({ listen: [], pools: [], routes: [], cluster: { witness: true } });
+    expect(loaded(witness()).warnings).toEqual([]);
+    expect(config(renderConfig(loaded(witness())).replace('"<redacted>"', secret(1)))).toEqual(config(witness()));
+  });
+
+  it('is told what it has no use for', () => {
+    const given = 'listen: ":1"\npools: { app: { nodes: [http://a] } }\nroutes: [{ pool: app }]\n';
+    expect(lines(witness(given)).map((one) => one.split(' which')[0])).toEqual([
+      '1:1 listen: listen has no effect on a witness,',
+      '2:1 pools: pools has no effect on a witness,',
+      '3:1 routes: routes has no effect on a witness,',
+    ]);
+  });
+
+  it('is the only one that needs no pools', () => {
+    expect(lines(three().replace(pools, ''))).toEqual([expect.stringContaining('pools is missing')]);
+  });
+});
+
 describe('a key of a cluster', () => {
   it.each([
     ['short', '  key: c2hvcnQga2V5'],

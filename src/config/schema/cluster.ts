@@ -49,7 +49,9 @@ export const cluster = section({
   witness: z
     .boolean()
     .prefault(false)
-    .describe('This member votes and keeps the log, and leads only while nobody else can.'),
+    .describe(
+      'This member votes, keeps the log and carries no traffic: no listener opens, and `pools` is left out. It leads only while nobody else can.',
+    ),
   zone: zone
     .prefault('')
     .describe('What it shares its fate with, such as a rack or an availability zone. Empty: none.'),

@@ -71,6 +71,26 @@ describe('a member without its quorum', () => {
   });
 });
 
+describe('a witness', () => {
+  it('makes a quorum with one of two others, and opens no listener', async () => {
+    const members = await Processes.of(testScope(), 3);
+    const [one, two, witness] = members.seats;
+    await members.write(witness!, { witness: true }, { listen: undefined, pools: undefined });
+    members.start(...members.seats);
+    await members.ready();
+    const leader = await until('another one than the witness leads', async () => {
+      const now = await members.led();
+      return now === witness ? null : now;
+    });
+    await expect(fetch(`http://127.0.0.1:${witness!.port}/`)).rejects.toThrow();
+    await members.end(leader, 'SIGKILL');
+    const rest = leader === one ? two! : one!;
+    await until('a write', () => members.put(rest, 'k', 'v'), { withinMs: 40_000 });
+    expect(await members.get(witness!, 'k')).toBe('v');
+    await until('the other one leads', async () => (await members.led()) === rest, { withinMs: 40_000 });
+  });
+});
+
 describe('a member that must not go on', () => {
   it('whose data folder is an older copy ends with the reason, and the others go on', async () => {
     const members = await Processes.of(testScope(), 3);
@@ -87,7 +107,7 @@ describe('a member that must not go on', () => {
     await rename(copy, data);
     members.start(old);
     const { child } = old;
-    expect(await within('its end', child!.exit, 30_000)).toEqual({ code: 1, signal: null });
+    expect(await within('its end', child!.exit, 60_000)).toEqual({ code: 1, signal: null });
     expect(child!.output()).toMatch(/data folder/);
     old.child = null;
     expect(await members.put(await members.led(), 'k', 'v')).toBe(true);

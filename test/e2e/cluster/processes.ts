@@ -100,12 +100,12 @@ export class Processes {
   async ready(): Promise<void> {
     for (const seat of this.running) {
       const isReady = async (): Promise<boolean> => (await this.ask(seat, '/readyz')).status === 200;
-      await until(`${seat.name} ready`, isReady, { withinMs: 15_000 });
+      await until(`${seat.name} ready`, isReady, { withinMs: 40_000 });
     }
   }
 
   /** All that run know the same leader, one of them, and that there is a quorum. */
-  async led(withinMs = 15_000): Promise<Seat> {
+  async led(withinMs = 40_000): Promise<Seat> {
     const look = async (): Promise<Seat | null> => {
       const shown = await Promise.all(this.running.map((seat) => this.shown(seat)));
       const leaders = new Set(shown.map(({ leader }) => leader));
