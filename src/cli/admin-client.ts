@@ -86,14 +86,16 @@ export interface Answered {
 
 /** Throws CommandError: `unreachable` if nothing answers as the admin API does, with what to do about it. */
 export async function askAdmin(target: AdminTarget, ask: Ask): Promise<Answered> {
-  const { path } = ask;
   let answer: Answer;
   try {
     answer = await send(target, ask);
   } catch (error) {
-    throw notRunning(target, path, error);
+    throw notRunning(target, ask.path, error);
   }
-  const { status, body } = answer;
+  return understood(target, ask.path, answer);
+}
+
+function understood(target: AdminTarget, path: string, { status, body }: Answer): Answered {
   if (status === 401 || status === 403) {
     const advice = 'Give its token with --token or in EVENKEEL_ADMIN_TOKEN.';
     throw unreachable(target, path, `it answers ${status}. ${advice}`);
@@ -126,9 +128,10 @@ export function readEvents(
     const fail = (error: unknown): void => reject(notRunning(target, path, error));
     // A line comes every 15 s at least.
     const outgoing = begin(target, { path, timeoutMs: 60_000 }, (incoming) => {
-      if (incoming.statusCode !== 200) {
-        incoming.resume();
-        return askAdmin(target, { path }).then(resolve, reject);
+      const { statusCode: status = 0 } = incoming;
+      if (status !== 200) {
+        const refused = text(incoming).then((body) => understood(target, path, { status, body }));
+        return refused.then(resolve, fail);
       }
       let rest = '';
       incoming.setEncoding('utf8').on('data', (chunk: string) => {

@@ -40,8 +40,12 @@ export function fieldsOf(value: unknown, options: AdminOptions): Fields {
 /** 503 is for a while: no quorum, too much at once, shutting down. */
 export function refusalOf(fields: Fields, status: number): CommandError {
   const detail = typeof fields['detail'] === 'string' ? fields['detail'] : `the API answers ${status}`;
-  const title = typeof fields['title'] === 'string' ? `${fields['title']}: ` : '';
-  return new CommandError(`${title}${detail}`, status === 503 ? exitCode.unhealthy : exitCode.failed);
+  const title = typeof fields['title'] === 'string' ? fields['title'] : '';
+  const isSaid = title === '' || detail.toLowerCase().startsWith(title.toLowerCase());
+  return new CommandError(
+    isSaid ? detail : `${title}: ${detail}`,
+    status === 503 ? exitCode.unhealthy : exitCode.failed,
+  );
 }
 
 export const printJson = (value: unknown): void => void process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);

@@ -91,6 +91,10 @@ export function problemOf(error: CallError, member: MemberStatus): ProblemAnswer
 
 /** Names people know, where the error has ids. */
 function detailOf(error: Exclude<CallError, { readonly kind: 'change-refused' }>, member: MemberStatus): string {
+  // Before there is a cluster nobody in it can be missing; the member knows for whom it waits.
+  if (error.kind === 'no-quorum' && error.missing.length === 0 && member.reason !== '') {
+    return `${explain(error)}: ${member.reason}`;
+  }
   if (error.kind !== 'not-leader') return explain(error);
   const leader = member.members.find(({ id }) => id === error.leader)?.name ?? error.leader;
   return explain({ kind: 'not-leader', leader });

@@ -53,10 +53,17 @@ export const clusterShown = (status: MemberStatus): object => ({
   members: status.members.map((line) => memberShown(status, line)),
 });
 
+/** `time`: the agreed one; null until there is a cluster. */
 export function statusShown(status: MemberStatus): object {
   const counts: Record<string, number> = {};
   for (const { state } of status.members) counts[state] = (counts[state] ?? 0) + 1;
-  return { ...head(status), members: counts, log: logOf(status), time: isoTime(status.agreedNow), calls: status.calls };
+  return {
+    ...head(status),
+    members: counts,
+    log: logOf(status),
+    time: status.cluster && isoTime(status.agreedNow),
+    calls: status.calls,
+  };
 }
 
 /** `peers`: how far the leader has brought each of the others; only the leader knows, so it is null elsewhere. */

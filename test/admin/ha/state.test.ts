@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { CoordinatorError } from '../../../src/cluster/coordinator.ts';
 import { type Answer, startWorld, type World } from '../fixture.ts';
-import { type ClusterOfOne, clusterOfOne } from './fixture.ts';
+import { type ClusterOfOne, clusterOfOne, memberStatus } from './fixture.ts';
 
 let world: World;
 let cluster: ClusterOfOne;
@@ -190,6 +190,12 @@ describe('the cluster refuses', () => {
     expect(answer.headers['content-type']).toBe('application/problem+json');
     expect(answer.json).toMatchObject({ status, reason: error.kind, ...facts });
     expect(answer.headers['retry-after']).toBe(status === 503 || status === 421 ? '1' : undefined);
+  });
+
+  it('says for whom a member waits that has no cluster yet', async () => {
+    cluster.status = memberStatus({ state: 'FORMING', reason: 'waiting for 10.0.0.2:7946' });
+    cluster.refusal = { kind: 'no-quorum', missing: [] };
+    expect((await put('a', { value: 1 })).json['detail']).toContain('waiting for 10.0.0.2:7946');
   });
 
   it('a strong read without a quorum, not a local one', async () => {
