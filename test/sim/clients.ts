@@ -227,6 +227,8 @@ export class Clients {
   #hold(holding: Holding): void {
     const { now } = this.#world.queue;
     const other = this.#holdings.get(holding.lock);
+    // An answer that comes so late is worth nothing.
+    if (holding.until <= now) return this.#mayBeLost(holding);
     if (other !== undefined && other.token !== holding.token && other.until > now)
       throw new Breach(
         'one holder',

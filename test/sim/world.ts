@@ -372,7 +372,9 @@ export class World implements HostWorld, FaultWorld {
 
   #ends(): string[] {
     const config = this.leader()?.body?.status().raft?.config;
-    const members = this.hosts.filter(({ uid }) => config !== undefined && isMember(config, uid));
+    const members = this.hosts.filter(
+      ({ uid, body }) => body !== null && config !== undefined && isMember(config, uid),
+    );
     return members.map(({ body }) => {
       const raft = body?.status().raft;
       return raft == null ? 'none' : `${raft.lastIndex} ${raft.lastTerm} ${raft.applied}`;
