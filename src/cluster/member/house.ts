@@ -63,7 +63,7 @@ export class House {
     const nextNumber = (): number => this.#writes.nextNumber();
     this.agreement = agreement;
     core.agreedTime = () => agreement.agreedTime();
-    this.#config = agreement.raft.status().config;
+    this.#config = agreement.status.config;
     this.grants = new Grants(core, agreement);
     this.#seats = new Seats(core, agreement, nextNumber);
     this.#desk = new Desk(core, { agreement, seats: this.#seats, grants: this.grants, nextNumber });
@@ -100,7 +100,7 @@ export class House {
 
   /** Before the word itself: it may be the vote that makes this member a leader. */
   #heardTime(from: MemberId, agreed: Millis, word: Word): void {
-    const { leader, term } = this.agreement.raft.status();
+    const { leader, term } = this.agreement.status;
     this.agreement.heardTime(agreed, leader === from && word.kind === 'raft' && word.message.term === term);
   }
 
@@ -108,12 +108,12 @@ export class House {
     this.agreement.step({ kind: 'message', message });
     const { kind, from } = message;
     const isLeaders = kind === 'append' || kind === 'heartbeat' || kind === 'snapshot';
-    if (isLeaders && this.agreement.raft.status().leader === from) this.#reads.heardLeader();
+    if (isLeaders && this.agreement.status.leader === from) this.#reads.heardLeader();
   }
 
   /** A leader without a quorum gives up by itself; a follower that hears one believes it. */
   hasQuorum(): boolean {
-    const { role, ready, leader } = this.agreement.raft.status();
+    const { role, ready, leader } = this.agreement.status;
     if (role === 'leader') return ready;
     const age = this.#reads.age();
     return leader !== null && age !== null && age < heardLatelyMs;
