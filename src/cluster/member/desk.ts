@@ -120,8 +120,12 @@ export class Desk {
     const { voters } = this.#agreement.status.config;
     const target = to === null ? null : this.#core.book.find(to, voters);
     if (to !== null && target === null) return reply({ kind: 'refused', why: 'no-such-member' });
-    if (target !== this.#core.uid) this.#agreement.step({ kind: 'transfer', to: target });
-    reply({ kind: 'done' });
+    if (target === this.#core.uid) return reply({ kind: 'done' });
+    this.#agreement.step({ kind: 'transfer', to: target });
+    // It may have nobody who could lead, or be about to hand over to another.
+    const { transferring } = this.#agreement.status;
+    const isUnderWay = transferring !== null && (target === null || transferring === target);
+    reply(isUnderWay ? { kind: 'done' } : { kind: 'refused', why: 'change-void' });
   }
 
   /** Ends what has run out. */
