@@ -193,7 +193,7 @@ export class World implements HostWorld, FaultWorld {
   }
 
   allRestarted(): void {
-    this.state.allRestarted();
+    this.state.allRestarted(this.queue.now);
     this.#clients?.timeLeapt();
   }
 
@@ -301,8 +301,8 @@ export class World implements HostWorld, FaultWorld {
       },
       hosts: this.hosts,
       appended: (entry) => this.state.appended(entry, this.queue.now),
-      committed: (entry) => {
-        this.state.committed(entry);
+      committed: (entry, by) => {
+        this.state.committed(entry, by.body!.status().term);
         this.#pools.committed(entry);
       },
     };
