@@ -81,7 +81,7 @@ export class Agreement {
 
   /** Null as long as it comes from this member's own wall clock. Whoever leads says what the time is. */
   agreedTime(): Millis | null {
-    if (!this.clock.live && this.status.ready) this.clock.heard(this.agreedNow, this.#core.now, true);
+    if (!this.clock.live && this.status.role === 'leader') this.clock.heard(this.agreedNow, this.#core.now, true);
     return this.clock.live ? this.agreedNow : null;
   }
 

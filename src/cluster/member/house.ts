@@ -78,12 +78,13 @@ export class House {
   }
 
   heard(from: Speaker, head: Head, word: Word): void {
-    if (head.agreed !== undefined) this.#heardTime(from.id, head.agreed, word);
+    // Before the word itself: it may be the vote that makes this member a leader.
+    if (head.agreed !== undefined) this.agreement.heardTime(head.agreed, false);
     this.#desk.announced(from.id, head.commands);
     this.#seats.announced(from.id, head.leaseless);
     switch (word.kind) {
       case 'raft':
-        return this.#raft(word);
+        return this.#raft(word, head);
       case 'join':
         return this.#seats.join(from, word);
       case 'ask':
@@ -98,17 +99,14 @@ export class House {
     }
   }
 
-  /** Before the word itself: it may be the vote that makes this member a leader. */
-  #heardTime(from: MemberId, agreed: Millis, word: Word): void {
-    const { leader, term } = this.agreement.status;
-    this.agreement.heardTime(agreed, leader === from && word.kind === 'raft' && word.message.term === term);
-  }
-
-  #raft({ message }: Extract<Word, { readonly kind: 'raft' }>): void {
+  #raft({ message }: Extract<Word, { readonly kind: 'raft' }>, { agreed }: Head): void {
     this.agreement.step({ kind: 'message', message });
     const { kind, from } = message;
     const isLeaders = kind === 'append' || kind === 'heartbeat' || kind === 'snapshot';
-    if (isLeaders && this.agreement.status.leader === from) this.#reads.heardLeader();
+    if (!isLeaders || this.agreement.status.leader !== from) return;
+    this.#reads.heardLeader();
+    // Before its entries are acknowledged: whoever leads next was elected by somebody who knows this time.
+    if (agreed !== undefined) this.agreement.heardTime(agreed, true);
   }
 
   /** A leader without a quorum gives up by itself; a follower that hears one believes it. */
