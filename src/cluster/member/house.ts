@@ -78,8 +78,9 @@ export class House {
   }
 
   heard(from: Speaker, head: Head, word: Word): void {
-    // Before the word itself: it may be the vote that makes this member a leader.
-    if (head.agreed !== undefined) this.agreement.heardTime(head.agreed, false);
+    // Before the word itself: it may be the vote that makes this member a leader. Who does not belong has no say in it.
+    const belongs = isMember(this.agreement.status.config, from.id);
+    if (head.agreed !== undefined && belongs) this.agreement.heardTime(head.agreed, false);
     this.#desk.announced(from.id, head.commands);
     this.#seats.announced(from.id, head.leaseless);
     switch (word.kind) {
