@@ -86,14 +86,13 @@ export const plantedInDriver: readonly Planted[] = [
 export const plantedInMember: readonly Planted[] = [
   { name: 'no drift in the wait for leases', rules: { withDrift: (span) => span } },
   { name: 'a write lease counted from when it was granted', rules: { leaseFrom: (_sentAt, grantedAt) => grantedAt } },
-  { name: 'leave to write from a leader of long ago', rules: { grantConfirmed: () => true } },
   { name: 'leave to write under an epoch that is not open', rules: { mayGrant: () => true } },
   { name: 'a voter among many gives itself leave to write', rules: { needsNoLease: () => true } },
   {
     name: 'what was not answered is asked again under a new number',
     rules: { numberOfRetry: (_number, next) => next() },
   },
-  { name: 'a stale boot is accepted', rules: { bootVerdict: () => 'newer' } },
+  { name: 'a stale boot is accepted', rules: { bootVerdict: () => 'newer' }, worlds: { copies: true } },
   {
     name: 'a cluster formed by some of its first voters',
     rules: { isFormed: (promises, expect) => promises >= Math.ceil(expect / 2) },
