@@ -24,7 +24,6 @@ export const mustReach: readonly string[] = [
   ...of('pool', 'opened', 'resumed by a new leader'),
   ...of('void-leases', 'stalled'),
   ...of('ended', 'disk', 'removed'),
-  ...of('add', 'done'),
   ...of('remove', 'done'),
 ];
 
