@@ -140,6 +140,10 @@ class Bare implements Body {
     return { phase: 'running', state: 'STABLE', leader, term, quorum: leader !== null, raft, members: [] };
   }
 
+  mayRead(now: Millis): boolean {
+    return this.#raft.mayRead(now);
+  }
+
   writesOverAt(): null {
     return null;
   }

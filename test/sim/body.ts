@@ -22,6 +22,8 @@ export interface Body {
   status(): Pick<MemberStatus, 'phase' | 'state' | 'leader' | 'term' | 'quorum' | 'raft' | 'members'>;
   /** Leader: from when on no lease of the pool that was given until now is alive; null: it can't say. */
   writesOverAt(pool: string): Millis | null;
+  /** Whether reads that see every strong write may be answered from its own state now. */
+  mayRead(now: Millis): boolean;
   readonly replica: Replica;
 }
 

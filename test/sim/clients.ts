@@ -79,7 +79,7 @@ export class Clients {
   readonly #options: ClientOptions;
   readonly #holdings = new Map<string, Holding>();
   /** Index of the newest strong write that was answered. */
-  #strong = 0;
+  strong = 0;
 
   constructor(world: ClientWorld, options: ClientOptions) {
     this.#world = world;
@@ -151,7 +151,7 @@ export class Clients {
 
   /** Sees every strong write that was answered before it was asked for. */
   #leased(client: Client, host: Host): void {
-    const needed = this.#strong;
+    const needed = this.strong;
     this.#ask(client, host, { kind: 'read', need: 'leased' }, (answer) => {
       if (!answer?.ok) return;
       this.#world.covered('answer: leased read');
@@ -227,6 +227,8 @@ export class Clients {
   #hold(holding: Holding): void {
     const { now } = this.#world.queue;
     const other = this.#holdings.get(holding.lock);
+    // An answer that comes so late is worth nothing.
+    if (holding.until <= now) return this.#mayBeLost(holding);
     if (other !== undefined && other.token !== holding.token && other.until > now)
       throw new Breach(
         'one holder',
@@ -299,10 +301,25 @@ export class Clients {
       const written = answer?.ok && answer.value.kind === 'written' ? answer.value.written : null;
       if (written?.committed !== true) return done(answer, { kind: 'done' });
       this.#world.covered(`answer: ${consistency} write`);
-      if (consistency === 'strong') this.#strong = Math.max(this.#strong, written.index);
+      if (consistency === 'strong') this.#answeredStrong(written.index);
       this.#world.acknowledged(`${uid} ${written.ticket.boot} ${written.ticket.number}`, written.index, written.value);
       done(answer, written.value);
     });
+  }
+
+  #answeredStrong(index: number): void {
+    this.strong = Math.max(this.strong, index);
+    for (const host of this.#world.hosts) this.checkReadable(host);
+  }
+
+  /** Nobody may read from a state that misses a strong write which was answered. */
+  checkReadable(host: Host): void {
+    const { body } = host;
+    if (body === null || !host.awake || body.replica.index >= this.strong || !body.mayRead(host.now())) return;
+    throw new Breach(
+      'strong writes',
+      `${host.name} may read at ${body.replica.index}, a strong write at ${this.strong} was answered`,
+    );
   }
 
   /** `done` is told once: the answer, or null when none came. Then the client goes on. */

@@ -277,19 +277,17 @@ export interface DrawOptions {
 /** A schedule, whole, before anything happens: so it can be printed, shortened and run again. */
 export function drawScript(random: Random, options: DrawOptions): readonly Line[] {
   const lines: Line[] = [];
+  if (options.copies) {
+    const [who, at] = [`m${1 + random.below(3)}`, span(random, 2000, 15_000)];
+    lines.push({ at, ...line('copy', [who]) }, { at: at + span(random, 3000, 20_000), ...line('restore', [who]) });
+  }
   for (let at = 1500 + random.next() * options.meanMs; at < options.untilMs; at += random.next() * 2 * options.meanMs) {
     const dice = random.next();
     const spare = oneOf(random, options.spares);
     const when = Math.round(at);
     if (spare !== undefined && dice < 0.06)
       lines.push({ at: when, ...line(random.next() < 0.6 ? 'add' : 'remove', [spare]) });
-    else if (options.copies && dice < 0.07) {
-      const who = `m${1 + random.below(3)}`;
-      lines.push(
-        { at: when, ...line('copy', [who]) },
-        { at: when + span(random, 2000, 15_000), ...line('restore', [who]) },
-      );
-    } else {
+    else {
       const draw = draws[random.below(draws.length)]!;
       lines.push({ at: when, ...draw(random, oneOf(random, someone)!, oneOf(random, someone)!) });
     }

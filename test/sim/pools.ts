@@ -44,7 +44,7 @@ export interface PoolWorld {
 
 export const pool = 'app';
 const key = 'pool/app';
-const renewMs: Millis = 900;
+const renewMs: Millis = 400;
 const moveMs: Millis = 700;
 const markerOf = (text: string): Marker => {
   const [epoch, phase] = text.split(' ');
@@ -138,7 +138,11 @@ export class Pools {
     if (entry === null) return this.#set(host, { kind: 'absent' }, { epoch: 1, phase: 'open' });
     const { epoch, phase } = markerOf(textOf(entry.value));
     const when: Condition = { kind: 'value', value: entry.value };
-    if (phase === 'open') return this.#set(host, when, { epoch, phase: 'pending' });
+    if (phase === 'open') {
+      // Not again while it is on its way.
+      if (this.openEpoch(host) !== null) this.#set(host, when, { epoch, phase: 'pending' });
+      return;
+    }
     const wait = this.#waits.get(host);
     const mine = wait !== undefined && wait.run === host.run && wait.term === raft.term && wait.epoch === epoch;
     if (mine && host.now() < wait.until) return;
@@ -146,6 +150,7 @@ export class Pools {
     // The entry came from an earlier leader: this one has granted nothing of the epoch.
     const until = this.#overAt(host);
     this.#waits.set(host, { run: host.run, term: raft.term, epoch, until });
+    this.#moveAt(host, until);
     this.#world.covered('pool: resumed by a new leader');
   }
 
@@ -164,6 +169,13 @@ export class Pools {
     // It is in the leader's own log now, so that from here on it grants nothing of this epoch.
     const until = this.#overAt(host);
     this.#waits.set(host, { run, term: raft.term, epoch: marker.epoch, until });
+    this.#moveAt(host, until);
+  }
+
+  /** To the millisecond, for a wait that is a little too short must show. */
+  #moveAt(host: Host, local: Millis): void {
+    const at = host.clock.worldAt(local);
+    if (at !== Number.POSITIVE_INFINITY) this.#world.queue.at(at + 0.1, () => this.#move());
   }
 
   #overAt(host: Host): Millis {

@@ -43,11 +43,11 @@ export function spanOf(text: string): Millis | null {
   return Number(match[1]) * units[match[2] as keyof typeof units];
 }
 
-export const spanText = (ms: Millis): string => (ms % 1000 === 0 ? `${ms / 1000}s` : `${Math.round(ms)}ms`);
+export const spanText = (ms: Millis): string => `${ms / 1000}s`;
 
 export function lineText({ at, verb, words, forMs }: Line): string {
   const what = [verb, ...words].join(' ');
-  return `at ${(at / 1000).toFixed(1)}s ${what}${forMs === null ? '' : ` for ${spanText(forMs)}`}`;
+  return `at ${spanText(at)} ${what}${forMs === null ? '' : ` for ${spanText(forMs)}`}`;
 }
 
 export const scriptText = (lines: readonly Line[]): string => lines.map((line) => `${lineText(line)}\n`).join('');

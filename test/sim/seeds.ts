@@ -3,10 +3,10 @@ import { Breach } from './breach.ts';
 import { Coverage } from './coverage.ts';
 import { World, type WorldOptions, type WorldResult } from './world.ts';
 
-/** Of eight seeds four have 3 members, two have 5, one has members that come and go, one has six where three vote. */
-export function optionsOf(seed: number): Pick<WorldOptions, 'members' | 'spares'> {
+/** Of eight seeds four have 3 members (one loses what its disk knew), two have 5, one has members that come and go, one has six where three vote. */
+export function optionsOf(seed: number): Pick<WorldOptions, 'members' | 'spares' | 'copies'> {
   const kind = seed % 8;
-  if (kind < 4) return { members: 3 };
+  if (kind < 4) return { members: 3, copies: kind === 3 };
   if (kind < 6) return { members: 5 };
   return { members: 3, spares: kind === 6 ? 1 : 3 };
 }

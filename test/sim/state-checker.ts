@@ -37,20 +37,25 @@ export class StateChecker {
   readonly #effects = new Map<string, { readonly index: Index; readonly result: CommandResult }>();
   #token = 0;
   #mark: Mark | null = null;
+  /** When each entry came into a log: its time was stamped just then. */
+  readonly #appendedAt = new Map<string, Millis>();
   #term: Term = 0;
   #changes = 0;
+  #restartedAt: Millis = 0;
   #slept: Millis = 0;
 
   constructor(species: Species) {
     this.#species = species;
   }
 
-  /** The next entry, as it is committed for the first time. */
-  committed({ index, term, bytes }: DiskEntry): readonly ReplicaEvent[] {
+  /** The next entry, as it is committed for the first time, by a leader of term `by`. */
+  committed({ index, term, bytes }: DiskEntry, by: Term): readonly ReplicaEvent[] {
     const body = this.#species.entryOf(bytes);
     const data = body.kind === 'data' ? body.data : null;
     const { result, events } = this.reference.apply({ index, term, data });
     this.#hashes[index] = this.reference.hash();
+    const at = this.#appendedAt.get(`${index}:${term}`);
+    if (data !== null && at !== undefined && (this.#mark !== null || term === by)) this.#pace(at, term);
     const ticket = data === null ? undefined : ticketOf(data);
     if (ticket !== undefined && !this.#effects.has(ticket)) this.#effects.set(ticket, { index, result });
     for (const event of events) {
@@ -62,17 +67,15 @@ export class StateChecker {
     return events;
   }
 
-  /** Somebody put this entry into its log, for the first time in this world: so it was stamped just now. */
-  appended({ term, bytes }: DiskEntry, world: Millis): void {
-    const body = this.#species.entryOf(bytes);
-    if (body.kind !== 'data') return;
-    const proposal = decodeProposal(body.data);
-    if (proposal.ok) this.#pace(world, { term, agreed: proposal.value.at });
+  /** Somebody put this entry into its log, for the first time in this world. */
+  appended({ index, term }: DiskEntry, world: Millis): void {
+    this.#appendedAt.set(`${index}:${term}`, world);
   }
 
   /** From here on the wall clocks of some member may have been needed. */
-  allRestarted(): void {
+  allRestarted(world: Millis): void {
     this.#mark = null;
+    this.#restartedAt = world;
   }
 
   /** Some member's clock stood still for so long; it may have led. */
@@ -104,7 +107,10 @@ export class StateChecker {
       );
   }
 
-  #pace(world: Millis, { term, agreed }: { readonly term: Term; readonly agreed: Millis }): void {
+  #pace(world: Millis, term: Term): void {
+    // What was stamped before all were restarted goes by another line.
+    if (world < this.#restartedAt) return;
+    const agreed = this.reference.now;
     if (term !== this.#term) this.#changes += 1;
     this.#term = term;
     if (this.#mark === null) {

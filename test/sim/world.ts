@@ -39,6 +39,8 @@ export interface WorldOptions {
   readonly faultMs?: Millis;
   /** Instead of the drawn one. */
   readonly script?: readonly Line[];
+  /** A member's disk is put back to an earlier copy, once. */
+  readonly copies?: boolean;
   readonly rules?: Partial<MemberRules>;
   readonly raftRules?: Partial<Rules>;
   /** Only for planted bugs of the world's own. */
@@ -99,7 +101,12 @@ export class World implements HostWorld, FaultWorld {
     const names = this.hosts.slice(options.members).map(({ name }) => name);
     this.script =
       options.script ??
-      drawScript(seededRandom(seed * 4 + 3), { untilMs, meanMs: meanFaultMs, spares: names, copies: false });
+      drawScript(seededRandom(seed * 4 + 3), {
+        untilMs,
+        meanMs: meanFaultMs,
+        spares: names,
+        copies: options.copies ?? false,
+      });
   }
 
   run(): WorldResult {
@@ -138,6 +145,7 @@ export class World implements HostWorld, FaultWorld {
       this.#checkedAt.set(host, index);
       this.state.checkHost(host);
     }
+    this.#clients?.checkReadable(host);
     for (const event of out.events) this.#told(host, event);
   }
 
@@ -161,7 +169,8 @@ export class World implements HostWorld, FaultWorld {
   }
 
   start(host: Host): void {
-    if (host.body !== null) return;
+    // Whose disk is known to be an old copy stays down: the operator was told the way out.
+    if (host.body !== null || host.stopped?.startsWith('amnesia')) return;
     if (host.disk.full && !this.#calm) host.disk.calm();
     host.start((restored) => this.species.make(this.#memberOptions(host), restored));
     this.log.started(host);
@@ -193,7 +202,7 @@ export class World implements HostWorld, FaultWorld {
   }
 
   allRestarted(): void {
-    this.state.allRestarted();
+    this.state.allRestarted(this.queue.now);
     this.#clients?.timeLeapt();
   }
 
@@ -301,8 +310,8 @@ export class World implements HostWorld, FaultWorld {
       },
       hosts: this.hosts,
       appended: (entry) => this.state.appended(entry, this.queue.now),
-      committed: (entry) => {
-        this.state.committed(entry);
+      committed: (entry, by) => {
+        this.state.committed(entry, by.body!.status().term);
         this.#pools.committed(entry);
       },
     };
@@ -337,7 +346,7 @@ export class World implements HostWorld, FaultWorld {
     if (leader === undefined || status?.role !== 'leader' || !status.ready || status.transferring !== null)
       return false;
     return this.hosts.every(({ body, uid, stopped }) => {
-      if (body === null) return stopped?.startsWith('removed') ?? false;
+      if (body === null) return /^(removed|amnesia)/.test(stopped ?? '');
       const raft = body.status().raft;
       if (!isMember(status.config, uid)) return true;
       return (
@@ -348,7 +357,9 @@ export class World implements HostWorld, FaultWorld {
 
   /** A write through each, and then the logs must become equal. */
   #writeThroughEach(): void {
-    const open = new Set(this.hosts.slice(0, this.#options.members));
+    for (const host of this.log.forgetful)
+      if (host.body !== null) throw new Breach('amnesia', `${host.name} goes on with an older copy of its disk`);
+    const open = new Set(this.hosts.slice(0, this.#options.members).filter(({ body }) => body !== null));
     for (const host of open) {
       const command = {
         kind: 'set',
@@ -372,7 +383,9 @@ export class World implements HostWorld, FaultWorld {
 
   #ends(): string[] {
     const config = this.leader()?.body?.status().raft?.config;
-    const members = this.hosts.filter(({ uid }) => config !== undefined && isMember(config, uid));
+    const members = this.hosts.filter(
+      ({ uid, body }) => body !== null && config !== undefined && isMember(config, uid),
+    );
     return members.map(({ body }) => {
       const raft = body?.status().raft;
       return raft == null ? 'none' : `${raft.lastIndex} ${raft.lastTerm} ${raft.applied}`;

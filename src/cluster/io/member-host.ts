@@ -16,9 +16,7 @@ import type {
   CallError,
   CallValue,
   Effect,
-  MemberEvent,
   MemberInput,
-  MemberOptions,
   MemberOutput,
   MemberRestored,
   MemberStatus,
@@ -30,28 +28,9 @@ import { Hub } from '../replica/hub.ts';
 import type { Replica } from '../replica/replica.ts';
 import { type Clocks, realClocks, SuspendDetector } from './clocks.ts';
 import { Journal } from './journal.ts';
+import type { MemberHostOptions } from './member-options.ts';
 import { MemberStreams, swimRequest } from './member-streams.ts';
 import { type ClusterTransport, openTransport } from './transport.ts';
-import type { TransportLimits } from './wire.ts';
-
-export interface MemberHostOptions extends Omit<MemberOptions, 'random' | 'now' | 'wall'> {
-  /** The data folder; made if it is not there. */
-  readonly path: string;
-  /** `host:port` to bind. */
-  readonly listen: string;
-  /** Secrets of the cluster, the sealing one first. None: only loopback can be bound. */
-  readonly keys: readonly Uint8Array[];
-  /** It takes no part any more: end the process. One line that says why, and what to do. Told once. */
-  onStop(why: string): void;
-  onEvent?(event: MemberEvent): void;
-  /** No write may begin under leases that were given before this. */
-  onVoidLeases?(why: Extract<Effect, { readonly kind: 'void-leases' }>['why']): void;
-  /** One line for the log. */
-  onProblem?(line: string): void;
-  readonly watchersMax?: number;
-  readonly limitsOfTransport?: Partial<TransportLimits>;
-  readonly clocks?: Clocks;
-}
 
 export type CallResult = Result<CallValue, CallError>;
 

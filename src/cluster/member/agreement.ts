@@ -7,7 +7,7 @@
  * leader's `expire`, snapshots (written in slices, between other work), and what an entry of a newer version means.
  */
 import type { Millis } from '../../base/ids.ts';
-import type { Change, Outcome, Persist, RaftEvent, RaftInput, RaftOutput } from '../raft/contract.ts';
+import type { Change, Outcome, Persist, RaftEvent, RaftInput, RaftOutput, RaftStatus } from '../raft/contract.ts';
 import type { Restored } from '../raft/model.ts';
 import { Raft } from '../raft/raft.ts';
 import { AgreedClock } from '../replica/clock.ts';
@@ -37,6 +37,7 @@ export class Agreement {
   readonly #outcomes = new Map<number, (outcome: Outcome) => void>();
   readonly #reads = new Map<number, (index: number | null) => void>();
   #id = 0;
+  #status: RaftStatus | null = null;
   #snapshotAt: number;
   #capture: {
     readonly index: number;
@@ -80,11 +81,18 @@ export class Agreement {
 
   /** Null as long as it comes from this member's own wall clock. Whoever leads says what the time is. */
   agreedTime(): Millis | null {
-    if (!this.clock.live && this.raft.status().ready) this.clock.heard(this.agreedNow, this.#core.now, true);
+    if (!this.clock.live && this.status.role === 'leader') this.clock.heard(this.agreedNow, this.#core.now, true);
     return this.clock.live ? this.agreedNow : null;
   }
 
+  /** As of the last step or take; asked for many times between two. */
+  get status(): RaftStatus {
+    this.#status ??= this.raft.status();
+    return this.#status;
+  }
+
   step(input: RaftInput): void {
+    this.#status = null;
     this.raft.step(this.#core.now, input);
   }
 
@@ -127,6 +135,7 @@ export class Agreement {
     this.#writeSnapshot();
     for (let round = 0; round < 32; round++) {
       const out = this.raft.take();
+      this.#status = null;
       if (isEmpty(out)) break;
       if (out.persist !== null) persists.push(out.persist);
       this.#do(out);

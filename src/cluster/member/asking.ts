@@ -66,14 +66,14 @@ export class Askings {
 
   wakeAt(): Millis {
     let at = Number.POSITIVE_INFINITY;
-    const { leader } = this.#agreement.raft.status();
+    const { leader } = this.#agreement.status;
     if (leader === null) return at;
     for (const asking of this.#open.values()) at = Math.min(at, asking.againAt);
     return Math.max(at, this.#core.now);
   }
 
   #pump(asking: Asking): void {
-    const { leader, term } = this.#agreement.raft.status();
+    const { leader, term } = this.#agreement.status;
     if (asking.at !== null && (asking.at.leader !== leader || asking.at.term !== term)) {
       asking.at = null;
       asking.againAt = this.#core.now;

@@ -106,7 +106,7 @@ export class Calls {
 
   #mayAllowItself(): boolean {
     const { uid, rules, expect, leavingForGood, phase } = this.#core;
-    const { config, configCommitted } = this.#agreement.raft.status();
+    const { config, configCommitted } = this.#agreement.status;
     if (!configCommitted || leavingForGood || phase !== 'running') return false;
     return rules.needsNoLease(config.voters.length, isVoter(config, uid), expect);
   }

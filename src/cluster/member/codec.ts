@@ -106,10 +106,12 @@ export function readFirstVoters(from: ByteReader): readonly FirstVoter[] {
   return new Set(voters.map((one) => one.id)).size === voters.length ? voters : from.fail([]);
 }
 
-const words = (speaker: PeerName): Codecs<Word> => ({
+const nobody: PeerName = { id: '' as MemberId, boot: 0 };
+
+const words: Codecs<Word> = {
   raft: {
     write: (to, w) => writeRaft(to, w.message),
-    read: (from) => ({ message: readRaft(from, speaker) }),
+    read: (from) => ({ message: readRaft(from, nobody) }),
   },
   form: {
     write: (to, w) => {
@@ -151,10 +153,7 @@ const words = (speaker: PeerName): Codecs<Word> => ({
     write: (to, w) => void to.byte(awayReasons.indexOf(w.why)).number(w.both),
     read: (from) => ({ why: from.oneOf(awayReasons), both: from.number() }),
   },
-});
-
-const nobody: PeerName = { id: '' as MemberId, boot: 0 };
-const writing = words(nobody);
+};
 
 export function encodeWord(head: Head, word: Word): Uint8Array {
   const to = new ByteWriter();
@@ -164,11 +163,16 @@ export function encodeWord(head: Head, word: Word): Uint8Array {
     .number(head.commands)
     .byte(head.leaseless ? 1 : 0)
     .number(head.agreed ?? 0);
-  writeUnion(to, word, { kinds, codecs: writing });
+  writeUnion(to, word, { kinds, codecs: words });
   return to.take();
 }
 
 const agreedOf = (agreed: number): Pick<Head, 'agreed'> => (agreed > 0 ? { agreed } : {});
+
+/** Who speaks stands in no word, so no word can lie about it. */
+function spoken(word: Word, { id: from, boot }: PeerName): Word {
+  return word.kind === 'raft' ? { kind: 'raft', message: { ...word.message, from, boot } } : word;
+}
 
 export function decodeWord(
   bytes: Uint8Array,
@@ -186,6 +190,6 @@ export function decodeWord(
   };
   if (from.failed || (head.agreed ?? 0) > latestAt || head.run >= runsMax || head.commands > 255)
     return err('malformed');
-  const word: Word = readUnion(from, { kinds, codecs: words(speaker) });
-  return from.done() ? ok({ head, word }) : err('malformed');
+  const word: Word = readUnion(from, { kinds, codecs: words });
+  return from.done() ? ok({ head, word: spoken(word, speaker) }) : err('malformed');
 }

@@ -67,13 +67,13 @@ export class Desk {
   }
 
   get leads(): boolean {
-    return this.#agreement.raft.status().role === 'leader';
+    return this.#agreement.status.role === 'leader';
   }
 
   ask(from: Asker, ask: Ask, reply: Reply): void {
     const refuse = (why: ToldRefusal): void => reply({ kind: 'refused', why });
     if (!this.leads) return refuse('not-leader');
-    const { config } = this.#agreement.raft.status();
+    const { config } = this.#agreement.status;
     if (!isMember(config, from.id)) return refuse('not-member');
     switch (ask.kind) {
       case 'propose':
@@ -110,23 +110,27 @@ export class Desk {
   /** 8.4: what a voter does not know it could not apply. */
   #mayPropose(version: number): boolean {
     if (version <= 1) return true;
-    const { voters } = this.#agreement.raft.status().config;
+    const { voters } = this.#agreement.status.config;
     const known = (id: MemberId): number | undefined =>
       id === this.#core.uid ? this.#core.settings.commandVersion : this.#commands.get(id);
     return this.#core.rules.mayPropose(version, voters.map(known));
   }
 
   #transfer(to: string | null, reply: Reply): void {
-    const { voters } = this.#agreement.raft.status().config;
+    const { voters } = this.#agreement.status.config;
     const target = to === null ? null : this.#core.book.find(to, voters);
     if (to !== null && target === null) return reply({ kind: 'refused', why: 'no-such-member' });
-    if (target !== this.#core.uid) this.#agreement.step({ kind: 'transfer', to: target });
-    reply({ kind: 'done' });
+    if (target === this.#core.uid) return reply({ kind: 'done' });
+    this.#agreement.step({ kind: 'transfer', to: target });
+    // It may have nobody who could lead, or be about to hand over to another.
+    const { transferring } = this.#agreement.status;
+    const isUnderWay = transferring !== null && (target === null || transferring === target);
+    reply(isUnderWay ? { kind: 'done' } : { kind: 'refused', why: 'change-void' });
   }
 
   /** Ends what has run out. */
   tick(): void {
-    const { ready, transferring } = this.#agreement.raft.status();
+    const { ready, transferring } = this.#agreement.status;
     if (!ready || transferring !== null || this.#expiring || this.#core.now < this.#restUntil) return;
     if (this.#agreement.expiryAt() > this.#core.now) return;
     const { uid, boot } = this.#core;
@@ -141,7 +145,7 @@ export class Desk {
 
   wakeAt(): number {
     // What `tick` would not do must not wake it, or it turns in a circle.
-    const { ready, transferring } = this.#agreement.raft.status();
+    const { ready, transferring } = this.#agreement.status;
     const isIdle = this.#expiring || !ready || transferring !== null;
     return isIdle ? Number.POSITIVE_INFINITY : Math.max(this.#restUntil, this.#agreement.expiryAt());
   }

@@ -30,9 +30,9 @@ export class Grants {
   ask(from: MemberId, wish: { readonly pool: string; readonly epoch: number }, reply: Reply): void {
     const cameAt = this.#core.now;
     if (!this.#may(from, wish)) return this.#refuse(from, wish.pool, reply);
-    const { term } = this.#agreement.raft.status();
+    const { term } = this.#agreement.status;
     this.#agreement.read(false, (index) => {
-      const status = this.#agreement.raft.status();
+      const status = this.#agreement.status;
       const confirmed = this.#core.rules.grantConfirmed(index) && status.role === 'leader' && status.term === term;
       if (!confirmed || status.transferring !== null) return reply({ kind: 'refused', why: 'not-leader' });
       if (!this.#may(from, wish)) return this.#refuse(from, wish.pool, reply);
@@ -42,12 +42,12 @@ export class Grants {
   }
 
   #may(from: MemberId, { pool, epoch }: { readonly pool: string; readonly epoch: number }): boolean {
-    const { config } = this.#agreement.raft.status();
+    const { config } = this.#agreement.status;
     return this.#core.rules.mayGrant({ inConfig: isMember(config, from), epoch, open: this.#open(pool) });
   }
 
   #refuse(from: MemberId, pool: string, reply: Reply): void {
-    const { config } = this.#agreement.raft.status();
+    const { config } = this.#agreement.status;
     if (!isMember(config, from)) reply({ kind: 'refused', why: 'not-member' });
     else reply({ kind: 'not-open', open: this.#open(pool) });
   }
@@ -62,7 +62,7 @@ export class Grants {
 
   /** From when on no member writes under a lease of this pool that was given until now; null: we don't lead. */
   overAt(pool: string): Millis | null {
-    const { lastPossibleGrant } = this.#agreement.raft.status();
+    const { lastPossibleGrant } = this.#agreement.status;
     if (lastPossibleGrant === null) return null;
     const newest = Math.max(lastPossibleGrant, this.#granted.get(pool) ?? lastPossibleGrant, this.#leftAt);
     return newest + this.#core.rules.withDrift(writeLeaseMs);

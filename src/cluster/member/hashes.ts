@@ -23,13 +23,13 @@ export class Hashes {
   }
 
   own(index: number, hash: Hash64): void {
-    const { config } = this.#agreement.raft.status();
+    const { config } = this.#agreement.status;
     for (const to of members(config)) if (to !== this.#core.uid) this.#core.say(to, { kind: 'hash', index, hash });
     this.heard(this.#core.uid, index, hash);
   }
 
   heard(from: MemberId, index: number, hash: Hash64): void {
-    const { config } = this.#agreement.raft.status();
+    const { config } = this.#agreement.status;
     if (!isMember(config, from)) return;
     const at = this.#told.get(index) ?? new Map<MemberId, string>();
     at.set(from, hashText(hash));
@@ -43,7 +43,7 @@ export class Hashes {
     const { uid, options } = this.#core;
     const own = told.get(uid);
     if (own === undefined) return;
-    const { config, leader } = this.#agreement.raft.status();
+    const { config, leader } = this.#agreement.status;
     const { voters } = config;
     const against = voters.filter((id) => told.has(id) && told.get(id) !== own);
     if (against.length === 0) return;

@@ -63,7 +63,7 @@ export class House {
     const nextNumber = (): number => this.#writes.nextNumber();
     this.agreement = agreement;
     core.agreedTime = () => agreement.agreedTime();
-    this.#config = agreement.raft.status().config;
+    this.#config = agreement.status.config;
     this.grants = new Grants(core, agreement);
     this.#seats = new Seats(core, agreement, nextNumber);
     this.#desk = new Desk(core, { agreement, seats: this.#seats, grants: this.grants, nextNumber });
@@ -78,12 +78,14 @@ export class House {
   }
 
   heard(from: Speaker, head: Head, word: Word): void {
-    if (head.agreed !== undefined) this.#heardTime(from.id, head.agreed, word);
+    // Before the word itself: it may be the vote that makes this member a leader. Who does not belong has no say in it.
+    const belongs = isMember(this.agreement.status.config, from.id);
+    if (head.agreed !== undefined && belongs) this.agreement.heardTime(head.agreed, false);
     this.#desk.announced(from.id, head.commands);
     this.#seats.announced(from.id, head.leaseless);
     switch (word.kind) {
       case 'raft':
-        return this.#raft(word);
+        return this.#raft(word, head);
       case 'join':
         return this.#seats.join(from, word);
       case 'ask':
@@ -98,22 +100,19 @@ export class House {
     }
   }
 
-  /** Before the word itself: it may be the vote that makes this member a leader. */
-  #heardTime(from: MemberId, agreed: Millis, word: Word): void {
-    const { leader, term } = this.agreement.raft.status();
-    this.agreement.heardTime(agreed, leader === from && word.kind === 'raft' && word.message.term === term);
-  }
-
-  #raft({ message }: Extract<Word, { readonly kind: 'raft' }>): void {
+  #raft({ message }: Extract<Word, { readonly kind: 'raft' }>, { agreed }: Head): void {
     this.agreement.step({ kind: 'message', message });
     const { kind, from } = message;
     const isLeaders = kind === 'append' || kind === 'heartbeat' || kind === 'snapshot';
-    if (isLeaders && this.agreement.raft.status().leader === from) this.#reads.heardLeader();
+    if (!isLeaders || this.agreement.status.leader !== from) return;
+    this.#reads.heardLeader();
+    // Before its entries are acknowledged: whoever leads next was elected by somebody who knows this time.
+    if (agreed !== undefined) this.agreement.heardTime(agreed, true);
   }
 
   /** A leader without a quorum gives up by itself; a follower that hears one believes it. */
   hasQuorum(): boolean {
-    const { role, ready, leader } = this.agreement.raft.status();
+    const { role, ready, leader } = this.agreement.status;
     if (role === 'leader') return ready;
     const age = this.#reads.age();
     return leader !== null && age !== null && age < heardLatelyMs;

@@ -14,7 +14,10 @@ import type { Core } from './core.ts';
 import { runOf } from './rules.ts';
 import type { Word } from './words.ts';
 
+/** Words of one run that wait for the disk; more are lost, as on any net. */
 const heldMax = 256;
+/** Uids that are remembered. A cluster of years has seen some hundreds; the key admits whoever claims more. */
+const knownMax = 10_000;
 
 export class Identity {
   readonly #core: Core;
@@ -32,7 +35,10 @@ export class Identity {
     const both = runOf(from.boot, run);
     const verdict = this.#core.rules.bootVerdict(this.#known.get(from.id), both);
     if (verdict === 'amnesia') return this.#sendAway(from.id, both);
-    if (verdict === 'newer') this.#learn(from.id, both);
+    if (verdict === 'newer') {
+      if (this.#known.size >= knownMax && !this.#known.has(from.id)) return this.#core.refuse('too many members');
+      this.#learn(from.id, both);
+    }
     const held = this.#held.get(from.id);
     if (held === undefined) return go();
     if (held.length < heldMax) held.push(go);

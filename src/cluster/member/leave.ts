@@ -43,7 +43,7 @@ export class Leave {
   }
 
   begin(forGood: boolean, done: Done): void {
-    const { config, role } = this.#parts.agreement.raft.status();
+    const { config, role } = this.#parts.agreement.status;
     const alone = config.voters.length === 1 && config.voters[0] === this.#core.uid;
     if (forGood && alone && config.learners.length > 0) {
       return done(err({ kind: 'change-refused', why: 'no-quorum-after' }));
@@ -92,13 +92,13 @@ export class Leave {
   }
 
   #handOver(): void {
-    const { role, config } = this.#parts.agreement.raft.status();
+    const { role, config } = this.#parts.agreement.status;
     if (role === 'leader' && config.voters.length > 1 && this.#core.now < this.#until) return;
     this.#tell();
   }
 
   #isOut(): boolean {
-    const { config, configCommitted } = this.#parts.agreement.raft.status();
+    const { config, configCommitted } = this.#parts.agreement.status;
     return configCommitted && config.voters.length > 0 && !isMember(config, this.#core.uid);
   }
 

@@ -36,7 +36,7 @@ export class Member {
     this.#restored = restored;
     this.#empty = new Replica(this.#core.limits);
     this.#watchman = new Watchman(this.#core);
-    this.#joining = new Joining(this.#core, () => this.#house?.agreement.raft.status() ?? null);
+    this.#joining = new Joining(this.#core, () => this.#house?.agreement.status ?? null);
     this.#door = new Door(this.#core, {
       identity: new Identity(this.#core, restored.boots),
       joining: this.#joining,
@@ -99,7 +99,7 @@ export class Member {
   status(): MemberStatus {
     const core = this.#core;
     const house = this.#house;
-    const raft = house?.agreement.raft.status() ?? null;
+    const raft = house?.agreement.status ?? null;
     const quorum = house?.hasQuorum() ?? false;
     const forming = this.#formation?.reason ?? this.#joining.reason;
     const [state, reason] = this.#watchman.cluster(raft, { quorum, forming });
@@ -163,8 +163,7 @@ export class Member {
     this.#house = new House(core, restored, {
       raftEvent: (event) => this.#raftEvent(event),
       stateEvent: (event) => this.#stateEvent(event),
-      missing: () =>
-        this.#watchman.missing(this.#house?.agreement.raft.status() ?? null).map((id) => core.book.nameOf(id)),
+      missing: () => this.#watchman.missing(this.#house?.agreement.status ?? null).map((id) => core.book.nameOf(id)),
       tellGossip: () => this.#gossip.leave(),
       keepLeaving: (then) => this.#keepLeaving(fact, then),
     });

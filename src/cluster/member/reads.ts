@@ -45,13 +45,13 @@ export class Reads {
 
   /** Time since a leader was heard; null if never in this run. */
   age(): Millis | null {
-    if (this.#agreement.raft.status().role === 'leader') return 0;
+    if (this.#agreement.status.role === 'leader') return 0;
     return this.#heardAt === null ? null : this.#core.now - this.#heardAt;
   }
 
   begin(call: number, need: ReadNeed, done: Done): void {
     const { raft } = this.#agreement;
-    const leads = raft.status().role === 'leader';
+    const leads = this.#agreement.status.role === 'leader';
     const mayRead = raft.mayRead(this.#core.now);
     if (mayRead && leads && need !== 'current') return done(ok({ kind: 'fresh', freshness: current }));
     if (need === 'local' || (need === 'leased' && mayRead)) {
@@ -65,7 +65,7 @@ export class Reads {
 
   #pump(reading: Reading): void {
     if (reading.away || this.#core.now < reading.againAt) return;
-    if (this.#agreement.raft.status().leader === null) return;
+    if (this.#agreement.status.leader === null) return;
     reading.away = true;
     this.#agreement.read(true, (index) => {
       reading.away = false;
@@ -91,7 +91,7 @@ export class Reads {
 
   wakeAt(): Millis {
     let at = Number.POSITIVE_INFINITY;
-    const isLed = this.#agreement.raft.status().leader !== null;
+    const isLed = this.#agreement.status.leader !== null;
     for (const { deadline, away, againAt } of this.#open.values()) {
       at = Math.min(at, deadline, away || !isLed ? deadline : againAt);
     }

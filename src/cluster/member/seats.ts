@@ -50,7 +50,7 @@ export class Seats {
   }
 
   wakeAt(): Millis {
-    return this.#agreement.raft.status().role === 'leader' ? this.#lookAt : Number.POSITIVE_INFINITY;
+    return this.#agreement.status.role === 'leader' ? this.#lookAt : Number.POSITIVE_INFINITY;
   }
 
   /** Somebody wants to be taken in. `run`: of who asks. */
@@ -58,7 +58,7 @@ export class Seats {
     from: { readonly id: MemberId; readonly boot: number; readonly run: number },
     word: Extract<Word, { kind: 'join' }>,
   ): void {
-    const { config, role, leader } = this.#agreement.raft.status();
+    const { config, role, leader } = this.#agreement.status;
     const { book } = this.#core;
     book.note(from.id, word.address, word.name);
     if (role !== 'leader') {
@@ -103,7 +103,7 @@ export class Seats {
     const { now } = this.#core;
     if (now < this.#lookAt) return;
     this.#lookAt = now + lookEveryMs;
-    const { ready, config, role } = this.#agreement.raft.status();
+    const { ready, config, role } = this.#agreement.status;
     if (role !== 'leader' || !ready || this.#changing) return;
     for (const learner of config.learners) {
       if (!this.#core.book.isAlive(learner)) continue;
@@ -158,7 +158,7 @@ export class Seats {
   }
 
   change({ change, member, force }: ChangeAsk, reply: Reply): void {
-    const { config } = this.#agreement.raft.status();
+    const { config } = this.#agreement.status;
     const among = change === 'add' ? this.#core.book.views.map((view) => view.claim.id) : members(config);
     const id = this.#core.book.find(member, among);
     if (id === null) return reply({ kind: 'refused', why: 'no-such-member' });

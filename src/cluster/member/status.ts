@@ -39,7 +39,7 @@ export class Watchman {
   /** Leader: who is level now. */
   look(agreement: Agreement | null): void {
     const { now } = this.#core;
-    const status = agreement?.raft.status();
+    const status = agreement?.status;
     if (status?.role !== 'leader') return void this.#levelAt.clear();
     for (const { id, applied } of status.peers) {
       if (applied >= status.commit || !this.#levelAt.has(id)) this.#levelAt.set(id, now);

@@ -64,7 +64,7 @@ export class Writes {
     const { command, consistency } = wish;
     const fault = faultOf(command, consistency) ?? this.#tooLarge(command) ?? this.#ticketFault(wish.ticket);
     if (fault !== null) return done(err(fault));
-    const status = this.#agreement.raft.status();
+    const status = this.#agreement.status;
     if (this.#core.options.writes === 'master-slave' && status.role !== 'leader') {
       const leader = status.leader === null ? null : this.#core.book.nameOf(status.leader);
       return done(err({ kind: 'not-leader', leader }));
@@ -98,7 +98,7 @@ export class Writes {
 
   /** Its loss is allowed: one attempt, and no number waits for an answer. */
   #handOn(data: Uint8Array, done: Done): void {
-    if (this.#agreement.raft.status().leader === null) return done(err(this.#noQuorum()));
+    if (this.#agreement.status.leader === null) return done(err(this.#noQuorum()));
     const id = this.#askings.ask({ kind: 'propose', strong: false, data }, () => {});
     this.#askings.drop(id);
     done(ok({ kind: 'written', written: { committed: false } }));

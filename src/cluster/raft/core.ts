@@ -75,6 +75,8 @@ export class Core {
   lastAckAt: Millis;
   /** A follower's read lease. */
   readable: { until: Millis; index: Index } = { until: Number.NEGATIVE_INFINITY, index: 0 };
+  /** Our clock may have stood still until then: what counts from before is longer than it shows. */
+  distrustedUntil: Millis = Number.NEGATIVE_INFINITY;
   /** Until then a member that left the configuration may still hold a read lease. */
   othersUntil: Millis;
 

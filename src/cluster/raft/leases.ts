@@ -48,6 +48,8 @@ export function grantFor(core: Core, leader: LeaderRole, to: MemberId, peer: Pro
 
 export function onGrant(core: Core, { grant }: Heartbeat): void {
   if (grant === null || grant.boot !== core.settings.boot || grant.askedAt > core.now) return;
+  // Asked for before a sleep, answered after it: by our clock it is as long as if there had been none.
+  if (grant.askedAt <= core.distrustedUntil) return;
   const until = grant.askedAt + core.settings.readLeaseMs;
   if (until > core.readable.until) core.readable = { until, index: Math.max(core.readable.index, grant.index) };
 }

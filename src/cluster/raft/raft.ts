@@ -191,6 +191,7 @@ function handOver(core: Core, to: MemberId | null): void {
 /** Leases count time that the clock may have missed; a leader that was away that long is none. */
 function stalled(core: Core, ms: Millis): void {
   dropReadLease(core);
+  core.distrustedUntil = core.now;
   core.restartElectionTimer();
   if (core.role.at !== 'leader') return;
   core.role.rounds.distrustClock();

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { defaultLimits } from '../../../src/cluster/replica/model.ts';
 import { type CoordinatorWorld, coordinatorContract } from '../../contract/coordinator.contract.ts';
-import { removeFolders } from './folders.ts';
+import { copyOf, folder, removeFolders } from './folders.ts';
 import { until } from './hosts.ts';
 import { Members, type Seat } from './members.ts';
 
@@ -87,6 +87,32 @@ describe('three members on loopback', () => {
     await members.led();
     for (const { host } of members.seats) expect(host!.status()).toMatchObject({ cluster, boot: 2, stop: null });
     for (const key of acknowledged) expect(await read(members.seats[1]!, key)).toBe(key);
+  });
+
+  it('a member that runs on an old copy of its data folder is found out, and stops', async () => {
+    members = await Members.of(3);
+    await members.startAll();
+    await members.led();
+    const [seat] = members.followers;
+    await members.stop(seat!);
+    const old = copyOf(seat!.path);
+    await members.start(seat!);
+    await members.led();
+    expect(await write(members.leader!, 'k')).toBe(true);
+    await until('it was heard again', () => members.leader!.host!.status().missing.length === 0);
+    await members.stop(seat!);
+    await members.start({ ...seat!, path: old });
+    await until('it stopped', () => seat!.stops.length > 0, 15_000);
+    expect(seat!.stops[0]).toContain('empty data folder');
+    expect(await write(members.leader!, 'after')).toBe(true);
+  });
+
+  it('a data folder that another process has, and a port that is taken, are refused with what to do', async () => {
+    members = await Members.of(1);
+    const [seat] = members.seats;
+    await members.start(seat!);
+    await expect(members.start({ ...seat! })).rejects.toThrow('is in use by another process');
+    await expect(members.start({ ...seat!, path: folder() })).rejects.toThrow('another process listens there');
   });
 
   it('a member that leaves hands leadership on first', async () => {

@@ -1,7 +1,8 @@
 /** Real members on loopback in this process, each with a folder and a port of its own. */
 import { createServer } from 'node:net';
 import { MemberCoordinator } from '../../../src/cluster/io/coordinator.ts';
-import { MemberHost, type MemberHostOptions } from '../../../src/cluster/io/member-host.ts';
+import { MemberHost } from '../../../src/cluster/io/member-host.ts';
+import type { MemberHostOptions } from '../../../src/cluster/io/member-options.ts';
 import { folder } from './folders.ts';
 import { secret, until } from './hosts.ts';
 

@@ -93,6 +93,23 @@ describe('7.3 who votes', () => {
     expect(lab.answer(one!.name, { kind: 'transfer', to: two!.name })).toMatchObject({ ok: true });
     expect(lab.run(2000, () => lab.leader === two)).toBe(true);
   });
+
+  it('leadership that nobody could take over stays, and the answer says so', () => {
+    const lab = formed();
+    const leader = lab.leader!;
+    expect(lab.answer(leader.name, { kind: 'transfer', to: leader.name })).toMatchObject({ ok: true });
+    expect(lab.answer(leader.name, { kind: 'transfer', to: 'nobody' })).toMatchObject({
+      error: { why: 'no-such-member' },
+    });
+    const alone = new Lab();
+    alone.add('a', { expect: 0, seeds: [] });
+    alone.start();
+    alone.form();
+    expect(alone.answer('a', { kind: 'transfer', to: null })).toEqual({
+      ok: false,
+      error: { kind: 'change-refused', why: 'change-void' },
+    });
+  });
 });
 
 describe('what is shown', () => {

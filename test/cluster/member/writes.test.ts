@@ -131,6 +131,19 @@ describe('8 writes', () => {
     expect(times.at(-1)! - times[0]!).toBeLessThan(lab.now);
   });
 
+  it('8.3 who does not belong to the cluster has no say in its time', () => {
+    const lab = formed();
+    const { cluster } = lab.host('a').up.status();
+    const head = { cluster: cluster!, run: 1, commands: 1, leaseless: false, agreed: 2e12 };
+    const from = { id: 'e'.repeat(32) as never, boot: 1 };
+    const bytes = encodeWord(head, { kind: 'join', name: 'e', address: '10.0.0.5:7946' });
+    lab.crash('a');
+    lab.start('a');
+    lab.step('a', { kind: 'message', from, bytes });
+    lab.run(5);
+    expect(lab.host('a').up.status().agreedNow).toBeLessThan(1.8e12);
+  });
+
   it('8.4 a command of a newer version goes into the log only when all voters announce it', () => {
     const lab = formed();
     const leader = lab.leader!;
