@@ -36,12 +36,8 @@ export const withHa =
 
 export const refuse = (ha: HaActions, error: CallError): Response => problemResponse(problemOf(error, ha.status()));
 
-/** The query alone; of a name given twice the last one. */
-export const askedOf = (context: Context, body: string | null = null): Asked => {
-  const query: Record<string, string> = Object.create(null) as Record<string, string>;
-  for (const [name, value] of new URL(context.req.url).searchParams) query[name] = value;
-  return new Asked(query, body);
-};
+/** The query alone; of a name given twice the first one. */
+export const askedOf = (context: Context, body: string | null = null): Asked => new Asked(context.req.query(), body);
 
 /** Query and body together. */
 export function readAsked(
