@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// Two projects: `unit` is pure and parallel; `e2e` starts real processes and runs after it, one file at a time, so
+// Three projects: `unit` is pure and parallel; `sim` too, and takes minutes; `e2e` starts real processes and runs after it, one file at a time, so
 // that two load tests never share the cores.
 export default defineConfig({
   test: {
@@ -9,9 +9,12 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**', 'test/conformance/**', 'test/cli/**'],
+          exclude: ['test/e2e/**', 'test/conformance/**', 'test/cli/**', 'test/sim/*.test.ts'],
           testTimeout: 20_000,
         },
+      },
+      {
+        test: { name: 'sim', include: ['test/sim/*.test.ts'], testTimeout: 120_000 },
       },
       {
         test: {

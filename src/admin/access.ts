@@ -7,7 +7,8 @@
  *   Origin  a browser says with it whose page asks. Another origin than our own Host: refused, also for reading.
  *   token   when one is configured, everything needs `Authorization: Bearer <token>` but the three probes, since those
  *           who ask them (Kubernetes, a balancer in front) carry no secrets and learn none.
- *   change  POST, PUT, PATCH, DELETE with a JSON content type, which no HTML form can send.
+ *   change  POST, PUT, PATCH, DELETE with a JSON content type, which no HTML form can send. A DELETE may come without any:
+ *           no form sends one, and a page of another site would have to ask first, which is refused by its Origin.
  */
 import type { AdminAccess } from './actions.ts';
 
@@ -41,7 +42,8 @@ export function refusalOf(request: AdminRequest, access: AdminAccess): Refusal |
   if (access.token !== null && !open.has(request.path) && !hasToken(request.header('authorization'), access.token)) {
     return refuse(401, 'Token missing or wrong', 'send `Authorization: Bearer <token>` with the value of admin.token');
   }
-  if (changing.has(request.method) && !isJson(request.header('content-type'))) {
+  const type = request.header('content-type');
+  if (changing.has(request.method) && !isJson(type) && !(request.method === 'DELETE' && type === undefined)) {
     return refuse(415, 'Content type must be JSON', 'send `Content-Type: application/json`');
   }
   return null;

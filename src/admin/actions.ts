@@ -10,6 +10,7 @@ import type { Millis } from '../base/ids.ts';
 import type { Wish } from '../base/node-state.ts';
 import type { ListenAddress, Problem } from '../config/model.ts';
 import type { Stats } from '../observe/stats-model.ts';
+import type { HaActions } from './ha/actions.ts';
 
 export interface AdminActions {
   /** Asked anew for each request, so that a reload can change the token. */
@@ -26,6 +27,8 @@ export interface AdminActions {
   reload(): Promise<ReloadResult>;
   /** One log line for each change that was asked for, refused ones included. */
   audit(entry: AuditEntry): void;
+  /** The cluster; left out where the config has no `cluster:`. */
+  readonly ha?: HaActions | undefined;
 }
 
 export interface AdminAccess {
@@ -55,6 +58,8 @@ export interface ReadinessFacts {
   /** Each node that has checks has had its first one. */
   readonly firstHealthRound: boolean;
   readonly draining: boolean;
+  /** Sentences that are worth a word, but no reason to send no traffic. Default: none. */
+  readonly warnings?: readonly string[];
 }
 
 export interface AuditEntry {

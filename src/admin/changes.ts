@@ -3,7 +3,7 @@
  * reload. Bodies are small JSON objects; an unknown member is refused, so that a misspelt one does not pass for done.
  */
 import type { Context } from 'hono';
-import type { Millis } from '../base/ids.ts';
+import type { Bytes, Millis } from '../base/ids.ts';
 import type { Wish } from '../base/node-state.ts';
 import type { Result } from '../base/result.ts';
 import type { PoolStats } from '../observe/stats-model.ts';
@@ -14,8 +14,8 @@ export interface ChangeOptions {
   readonly actions: AdminActions;
   /** Monotonic, ms. */
   readonly now: () => Millis;
-  /** The text of a request's body; refused if it is too long or breaks off. Never rejects. */
-  readonly readBody: (request: Request) => Promise<Result<string, ProblemAnswer>>;
+  /** The text of a request's body; refused if it is longer (default 64 KiB) or breaks off. Never rejects. */
+  readonly readBody: (request: Request, maxBytes?: Bytes) => Promise<Result<string, ProblemAnswer>>;
   /** Peer's address of a request, `unix` for a unix socket. */
   readonly peerOf: (context: Context) => string;
 }
@@ -31,11 +31,11 @@ export function findPool(pools: readonly PoolStats[], name: string): { readonly 
 }
 
 /** How a change ended. `value`: what was asked for, in one word for the audit log. */
-type Ended =
+export type Ended =
   | { readonly result: 'done'; readonly value: string; readonly answer: Response }
   | { readonly result: 'refused' | 'failed'; readonly value: string; readonly problem: ProblemAnswer };
 
-const refused = (problem: ProblemAnswer, value = ''): Ended => ({ result: 'refused', value, problem });
+export const refused = (problem: ProblemAnswer, value = ''): Ended => ({ result: 'refused', value, problem });
 
 interface About {
   readonly action: string;
@@ -44,7 +44,11 @@ interface About {
 }
 
 /** Reads the body, makes the change, and tells the audit log how it ended, whatever happens. */
-function audited(options: ChangeOptions, context: Context, { action, target, change }: About): Promise<Response> {
+export function audited(
+  options: ChangeOptions,
+  context: Context,
+  { action, target, change }: About,
+): Promise<Response> {
   const { actions, now, peerOf, readBody } = options;
   const begun = now();
   const tell = (about: Pick<AuditEntry, 'value' | 'result' | 'reason'>): void =>
@@ -119,7 +123,7 @@ function wishOf(body: string): Wish | ProblemAnswer {
   return wishes.has(wish) ? (wish as Wish) : { status: 422, title: 'Unknown wish', detail: wanted };
 }
 
-function parseObject(text: string): object | null {
+export function parseObject(text: string): object | null {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;

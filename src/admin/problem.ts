@@ -35,6 +35,7 @@ export const shortened = (text: string): string => `"${printable(text, 100)}"`;
 export function problemResponse({ status, title, detail, extra = {} }: ProblemAnswer): Response {
   const headers: Record<string, string> = { ...fixedFields, 'content-type': 'application/problem+json' };
   if (status === 401) headers['www-authenticate'] = 'Bearer realm="evenkeel"';
+  if (typeof extra['retryAfterSeconds'] === 'number') headers['retry-after'] = String(extra['retryAfterSeconds']);
   if (status === 405 && typeof extra['allow'] === 'string') headers['allow'] = extra['allow'];
   return new Response(`${JSON.stringify({ type: 'about:blank', status, title, detail, ...extra })}\n`, {
     status,

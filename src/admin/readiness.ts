@@ -6,6 +6,8 @@ export interface Readiness {
   readonly status: 'ready' | 'not-ready';
   /** Each a sentence; empty if ready. */
   readonly reasons: readonly string[];
+  /** What is wrong all the same, and keeps no traffic away; left out if nothing is. */
+  readonly warnings?: readonly string[];
 }
 
 export function readinessOf(facts: ReadinessFacts): Readiness {
@@ -16,7 +18,9 @@ export function readinessOf(facts: ReadinessFacts): Readiness {
   }
   if (!facts.firstHealthRound) reasons.push('the first health checks are not complete');
   if (facts.draining) reasons.push('draining: the process is about to end');
-  return { status: reasons.length === 0 ? 'ready' : 'not-ready', reasons };
+  const { warnings = [] } = facts;
+  const status = reasons.length === 0 ? 'ready' : 'not-ready';
+  return { status, reasons, ...(warnings.length > 0 && { warnings }) };
 }
 
 export interface Health {
@@ -29,8 +33,8 @@ export interface Health {
 
 /** Nodes that are down make no process unready: a balancer in front of it would find the same nodes down elsewhere. */
 export function healthOf(facts: ReadinessFacts, stats: Stats): Health {
-  const { status, reasons } = readinessOf(facts);
-  const warnings = [...stats.pools.flatMap(poolWarnings), ...threadWarnings(stats)];
+  const { status, reasons, warnings: own = [] } = readinessOf(facts);
+  const warnings = [...own, ...stats.pools.flatMap(poolWarnings), ...threadWarnings(stats)];
   if (stats.config.lastReload?.ok === false) warnings.push('the last reload failed, the old config is in force');
   return {
     status: status === 'not-ready' ? status : warnings.length > 0 ? 'degraded' : 'ok',

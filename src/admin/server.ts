@@ -6,31 +6,27 @@
  * GET never changes anything. Each change is told to the audit log, those that were refused too. Whatever is thrown on
  * the way becomes a 500 that says nothing of its cause to the caller; the cause goes to `onError`.
  */
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { changing, refusalOf } from './access.ts';
-import { auditRefusal, type ChangeOptions, findPool, param, reload, setWish } from './changes.ts';
+import { auditRefusal, findPool, param, reload, setWish } from './changes.ts';
+import type { Endpoint } from './endpoint.ts';
+import { haEndpoints, isHaPath } from './ha/endpoints.ts';
+import type { HaOptions } from './ha/room.ts';
 import { fixedFields, json, problemResponse, shortened } from './problem.ts';
 import { healthOf, readinessOf } from './readiness.ts';
 
-export interface AdminOptions extends ChangeOptions {
+export interface AdminOptions extends HaOptions {
   /** What was thrown while a request was answered: a bug of ours. */
   readonly onError: (error: unknown, path: string) => void;
 }
 
-type Handler = (context: Context) => Response | Promise<Response>;
-type Method = 'GET' | 'POST' | 'PATCH';
-
-interface Endpoint {
-  readonly method: Method;
-  readonly path: string;
-  readonly what: string;
-  readonly handle: Handler;
-}
+type Handler = Endpoint['handle'];
 
 export function createAdmin(options: AdminOptions): Hono {
   const app = new Hono();
-  const list = endpoints(options);
-  const index = { name: 'evenkeel', endpoints: list.map(({ method, path, what }) => ({ method, path, what })) };
+  const list = [...endpoints(options), ...haEndpoints(options)];
+  const offered = (): readonly Endpoint[] =>
+    options.actions.ha === undefined ? list.filter(({ path }) => !isHaPath(path)) : list;
   app.use('*', (context, next) => {
     const { req } = context;
     const refusal = refusalOf(
@@ -38,10 +34,13 @@ export function createAdmin(options: AdminOptions): Hono {
       options.actions.access(),
     );
     if (refusal === null) return next();
-    if (changing.has(req.method)) auditRefusal(options, context, refusal.title);
+    const isTold = changing.has(req.method) || (refusal.status === 401 && isHaPath(req.path));
+    if (isTold) auditRefusal(options, context, refusal.title);
     return Promise.resolve(problemResponse(refusal));
   });
-  app.get('/', () => json(index));
+  app.get('/', () =>
+    json({ name: 'evenkeel', endpoints: offered().map(({ method, path, what }) => ({ method, path, what })) }),
+  );
   for (const { method, path, handle } of list) app.on(method, path, handle);
   for (const path of new Set(list.map((one) => one.path))) app.all(path, wrongMethod(list, path));
   app.notFound(({ req }) =>

@@ -10,7 +10,7 @@ import { hostname } from 'node:os';
 import { parse } from 'yaml';
 import type { AdminActions, AuditEntry, ReadinessFacts, ReloadResult, WishChange } from '../admin/actions.ts';
 import { type Millis, nodeId } from '../base/ids.ts';
-import { err, type Result } from '../base/result.ts';
+import { err, ok, type Result } from '../base/result.ts';
 import type { Config, ListenAddress, Problem } from '../config/model.ts';
 import { renderConfig } from '../config/print.ts';
 import { problemLine } from '../config/render-problems.ts';
@@ -18,6 +18,8 @@ import { createObserver, type Observer } from '../observe/io/observer.ts';
 import type { ObservedConfig } from '../observe/source.ts';
 import type { Stats } from '../observe/stats-model.ts';
 import { AdminDoor } from './admin-door.ts';
+import { needsRestart } from './changes.ts';
+import { type ClusterEnd, ClusterMember } from './cluster-member.ts';
 import type { Control, Loaded } from './control.ts';
 import type { Log } from './log.ts';
 import { observe } from './observed.ts';
@@ -56,6 +58,9 @@ export class App {
   readonly #reloads = new OneAtATime(() => this.#reload());
   readonly #ended = new AbortController();
   #onReload: () => void = () => {};
+  #member: ClusterMember | null = null;
+  #end: ClusterEnd | null = null;
+  #onEnd: ((end: ClusterEnd) => void) | null = null;
   #draining: Promise<void> | null = null;
   #history: Omit<ObservedConfig, 'version' | 'file'> = {
     loadedAt: Date.now(),
@@ -71,7 +76,12 @@ export class App {
     this.#version = options.version;
     this.#observer = createObserver({
       scoreboard: this.#control.scoreboard,
-      observe: () => observe(this.#control, { version: this.#version, config: { ...this.#history, file: this.#file } }),
+      observe: () =>
+        observe(this.#control, {
+          version: this.#version,
+          config: { ...this.#history, file: this.#file },
+          member: this.#member,
+        }),
     });
     this.#door = new AdminDoor(this.#actions(), this.#log);
   }
@@ -122,15 +132,30 @@ export class App {
     return this.#observer.metrics;
   }
 
+  /** null: the config has no `cluster`, or start() has not come so far. */
+  get cluster(): Pick<ClusterMember, 'coordinator' | 'host'> | null {
+    return this.#member;
+  }
+
+  /** The cluster wants this process to end: drain it, and exit with the code. Told once, also if it was before. */
+  onEnd(sink: (end: ClusterEnd) => void): () => void {
+    this.#onEnd = sink;
+    if (this.#end !== null) sink(this.#end);
+    return () => {
+      this.#onEnd = null;
+    };
+  }
+
   get draining(): boolean {
     return this.#draining !== null;
   }
 
-  /** Opens the admin API, then everything else. After an error, close(). */
+  /** Opens the admin API, then the cluster's address, then everything else; waits for no quorum. After an error, close(). */
   async start(): Promise<Result<null, readonly string[]>> {
     const door = await this.#door.open(this.config.admin.address);
     if (!door.ok) return err([door.error]);
-    return this.#control.start();
+    const joined = await this.#join();
+    return joined.ok ? this.#control.start() : err([joined.error]);
   }
 
   /** Reads the config again. Calls that come while one runs are answered by one more. Never rejects for a bad config. */
@@ -148,7 +173,26 @@ export class App {
   async close(): Promise<void> {
     this.#ended.abort();
     this.#observer.close();
-    await Promise.all([this.#door.close(), this.#control.close()]);
+    await Promise.all([this.#door.close(), this.#control.close(), this.#member?.close()]);
+  }
+
+  async #join(): Promise<Result<null, string>> {
+    const { cluster, dataDir } = this.config;
+    if (cluster === null) return ok(null);
+    const opened = await ClusterMember.open({
+      cluster,
+      dataDir,
+      version: this.#version,
+      admin: this.#door.address,
+      log: this.#log,
+      onEnd: (end) => {
+        this.#end = end;
+        this.#onEnd?.(end);
+      },
+    });
+    if (!opened.ok) return opened;
+    this.#member = opened.value;
+    return ok(null);
   }
 
   /** Opens log files by their names again. */
@@ -169,6 +213,7 @@ export class App {
       const open = this.#control.threads.connections();
       this.#log.warn(`${open} client connections were cut: still open ${deadline} ms after the listeners closed`);
     }
+    await this.#member?.goodbye();
     await this.close();
   }
 
@@ -191,6 +236,8 @@ export class App {
     if (this.#draining !== null || this.#ended.signal.aborted) return this.#refused(['the process is draining']);
     const loaded = await this.#load();
     if (!loaded.ok) return this.#failed(loaded.error);
+    const restart = needsRestart(this.config, loaded.value.config);
+    if (restart.length > 0) return this.#refused(restart);
     const door = await this.#door.open(loaded.value.config.admin.address);
     if (!door.ok) return this.#refused([door.error]);
     const before = this.#control.loaded;
@@ -245,7 +292,11 @@ export class App {
   }
 
   #actions(): AdminActions {
+    const member = (): ClusterMember | null => this.#member;
     return {
+      get ha() {
+        return member()?.actions;
+      },
       access: () => ({
         token: this.config.admin.token,
         address: this.#door.address ?? this.config.admin.address,
@@ -270,6 +321,7 @@ export class App {
       }),
       firstHealthRound: this.#control.firstRoundDone,
       draining: this.draining,
+      warnings: this.#member?.warnings() ?? [],
     };
   }
 

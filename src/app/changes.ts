@@ -18,6 +18,18 @@ export function describeChanges(from: Config, to: Config): string[] {
   ];
 }
 
+/** What can't be changed while the process runs: whom it is in the cluster, and where it remembers that. One line each. */
+export function needsRestart(from: Config, to: Config): string[] {
+  const [before, after] = [from.cluster, to.cluster];
+  if (before === null && after === null) return [];
+  const restart = 'restart the process for that, or set it back';
+  if (before === null) return [`cluster was added: ${restart}`];
+  if (after === null) return [`cluster was removed: ${restart}`];
+  const keys = fields(before, after, []).map((key) => `cluster.${key}`);
+  if (from.dataDir !== to.dataDir) keys.push('dataDir');
+  return keys.map((key) => `${key} was changed: ${restart}`);
+}
+
 function named<T extends Named>(
   what: string,
   from: readonly T[],

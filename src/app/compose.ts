@@ -1,7 +1,8 @@
 /**
  * Ties every room to the others and starts them, in this order:
  *
- *   config valid -> ports free -> admin API open -> health begins, data threads start
+ *   config valid -> admin API open -> cluster's address open (its quorum comes when it comes) -> ports free
+ *   -> health begins, data threads start
  *   -> first round of health done (or 1.5 s passed) -> listeners open
  *
  * If one of these fails, all that had begun is ended, and the failure says in words what to do.

@@ -5,6 +5,8 @@
  *   SIGUSR2                  open log files again          SIGINT, or a second SIGTERM   end at once, 0
  *   SIGUSR1                  nothing
  *
+ *   the cluster wants it to end: drain, then 1; or 0 if it was told to leave
+ *
  * The control thread outlives its own bugs: an exception that nobody caught is logged, and the data threads serve on.
  * Ending the process would cut every client for a fault that none of them had a part in.
  */
@@ -21,6 +23,7 @@ export function runToEnd(app: App): Promise<number> {
   const removeAll: (() => void)[] = [watch(app), survive(log)];
   return new Promise((resolve) => {
     let ending = false;
+    let code = 0;
     const finish = async (ended: Promise<void>): Promise<void> => {
       await ended;
       if (ending) return;
@@ -28,7 +31,7 @@ export function runToEnd(app: App): Promise<number> {
       for (const remove of removeAll) remove();
       log.info('ended', { event: 'ended' });
       log.flush();
-      resolve(0);
+      resolve(code);
     };
     const end = (why: string): void => {
       log.info(`ending at once: ${why}`, { event: 'ending' });
@@ -44,6 +47,12 @@ export function runToEnd(app: App): Promise<number> {
       SIGINT: () => end('SIGINT'),
     };
     removeAll.push(listen(signals));
+    const removeEnd = app.onEnd(({ code: wanted, why }) => {
+      code = wanted;
+      log[wanted === 0 ? 'info' : 'error'](`this member of the cluster ends: ${why}`, { event: 'cluster-ended' });
+      void finish(app.drain());
+    });
+    removeAll.push(removeEnd);
     tellReady(app); // whoever reads it may send a signal
   });
 }
@@ -52,7 +61,8 @@ function tellReady(app: App): void {
   const listeners = app.listeners().map(({ address }) => addressText(address));
   const admin = app.adminAddress === null ? '' : addressText(app.adminAddress);
   const fields = { event: 'ready', listen: listeners, admin, threads: app.threads.states().length };
-  app.log.info(`ready: listening on ${listeners.join(', ')}`, fields);
+  const what = listeners.length > 0 ? `listening on ${listeners.join(', ')}` : 'a witness, which carries no traffic';
+  app.log.info(`ready: ${what}`, fields);
 }
 
 /** A certificate and its key are two files, written one after the other: time for both. */

@@ -2,11 +2,13 @@
 import type { NodeHealthView } from '../health/contract.ts';
 import type { ObservedConfig, ObservedListener, ObservedNode, ObservedPool, ObservedState } from '../observe/source.ts';
 import { certificatesOf } from './certificates.ts';
+import type { ClusterMember } from './cluster-member.ts';
 import type { Control } from './control.ts';
 
 export interface ProcessFacts {
   readonly version: string;
   readonly config: Omit<ObservedConfig, 'version'>;
+  readonly member: ClusterMember | null;
 }
 
 export function observe(control: Control, facts: ProcessFacts): ObservedState {
@@ -25,6 +27,7 @@ export function observe(control: Control, facts: ProcessFacts): ObservedState {
       slot: control.slots.route(name),
       pool: action.kind === 'pool' ? action.pool : null,
     })),
+    cluster: facts.member?.observe() ?? null,
   };
 }
 

@@ -10,3 +10,7 @@ export type Millis = number;
 /** A span in microseconds. */
 export type Micros = number;
 export type Bytes = number;
+
+/** A cluster member's uid: 128 random bits in its data folder, as 32 lower-case hexadecimal digits. */
+export type MemberId = Brand<string, 'MemberId'>;
+export const memberId = (id: string): MemberId => id as MemberId;

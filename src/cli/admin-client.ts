@@ -1,5 +1,5 @@
-/** Reads JSON from the admin API of a running evenkeel, over TCP or a unix socket. */
-import { type RequestOptions, request } from 'node:http';
+/** Asks the admin API of a running evenkeel, over TCP or a unix socket: JSON, and server-sent events. */
+import { type ClientRequest, type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { CommandError, exitCode } from './exit.ts';
 
@@ -9,7 +9,7 @@ export interface AdminTarget {
   readonly token: string | null;
 }
 
-const timeoutMs = 5000;
+const defaultTimeoutMs = 5000;
 
 interface Answer {
   readonly status: number;
@@ -25,49 +25,129 @@ function urlOf(address: string, path: string): URL {
   );
 }
 
-function send(target: AdminTarget, path: string): Promise<Answer> {
+export interface Ask {
+  /** Default GET. */
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** With the query. */
+  readonly path: string;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Without a byte for so long it counts as unreachable; 0: never. Default 5 s. */
+  readonly timeoutMs?: number;
+}
+
+function begin(target: AdminTarget, ask: Ask, onAnswer: (incoming: IncomingMessage) => void): ClientRequest {
+  const { method = 'GET', path, body, timeoutMs = defaultTimeoutMs } = ask;
   const unix = target.address.startsWith('unix:') ? target.address.slice('unix:'.length) : null;
   const url = unix === null ? urlOf(target.address, path) : new URL(path, 'http://localhost');
-  const authorization = target.token === null ? {} : { authorization: `Bearer ${target.token}` };
+  const content = body === undefined ? null : Buffer.from(JSON.stringify(body));
   const options: RequestOptions = {
-    headers: { accept: 'application/json', ...authorization },
+    method,
+    headers: {
+      accept: 'application/json',
+      ...(target.token !== null && { authorization: `Bearer ${target.token}` }),
+      ...(content !== null && { 'content-type': 'application/json', 'content-length': content.byteLength }),
+    },
     timeout: timeoutMs,
     agent: false,
     ...(unix === null ? {} : { socketPath: unix }),
   };
-  return new Promise((resolve, reject) => {
-    const outgoing = request(url, options, (incoming) => {
+  const outgoing = request(url, options, onAnswer);
+  outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
+  outgoing.end(content ?? undefined);
+  return outgoing;
+}
+
+const send = (target: AdminTarget, ask: Ask): Promise<Answer> =>
+  new Promise((resolve, reject) => {
+    const outgoing = begin(target, ask, (incoming) => {
       text(incoming).then((body) => resolve({ status: incoming.statusCode ?? 0, body }), reject);
     });
-    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
     outgoing.on('error', reject);
-    outgoing.end();
   });
-}
 
 const reasonOf = (error: unknown): string => {
   const cause = error instanceof AggregateError ? error.errors[0] : error;
   return cause instanceof Error ? cause.message : String(cause);
 };
 
+const unreachable = (target: AdminTarget, path: string, what: string): CommandError =>
+  new CommandError(`Cannot read ${path} from the admin API at ${target.address}: ${what}`, exitCode.unreachable);
+
+const notRunning = (target: AdminTarget, path: string, error: unknown): CommandError =>
+  error instanceof CommandError
+    ? error
+    : unreachable(target, path, `${reasonOf(error)}. Is evenkeel running? Name another address with --admin.`);
+
+export interface Answered {
+  readonly status: number;
+  readonly json: unknown;
+}
+
 /** Throws CommandError: `unreachable` if nothing answers as the admin API does, with what to do about it. */
-export async function readAdmin(target: AdminTarget, path: string): Promise<unknown> {
-  const unreachable = (what: string): CommandError =>
-    new CommandError(`Cannot read ${path} from the admin API at ${target.address}: ${what}`, exitCode.unreachable);
+export async function askAdmin(target: AdminTarget, ask: Ask): Promise<Answered> {
   let answer: Answer;
   try {
-    answer = await send(target, path);
+    answer = await send(target, ask);
   } catch (error) {
-    if (error instanceof CommandError) throw error;
-    throw unreachable(`${reasonOf(error)}. Is evenkeel running? Name another address with --admin.`);
+    throw notRunning(target, ask.path, error);
   }
-  if (answer.status === 401 || answer.status === 403) {
-    throw unreachable(`it answers ${answer.status}. Give its token with --token or in EVENKEEL_ADMIN_TOKEN.`);
+  return understood(target, ask.path, answer);
+}
+
+function understood(target: AdminTarget, path: string, { status, body }: Answer): Answered {
+  if (status === 401 || status === 403) {
+    const advice = 'Give its token with --token or in EVENKEEL_ADMIN_TOKEN.';
+    throw unreachable(target, path, `it answers ${status}. ${advice}`);
   }
-  if (answer.status !== 200) throw unreachable(`it answers ${answer.status}. Is that evenkeel's admin address?`);
   try {
-    return JSON.parse(answer.body);
+    return { status, json: JSON.parse(body) as unknown };
   } catch {
-    throw unreachable("its answer is not JSON. Is that evenkeel's admin address?");
+    const what = status === 200 ? 'its answer is not JSON' : `it answers ${status}`;
+    throw unreachable(target, path, `${what}. Is that evenkeel's admin address?`);
   }
+}
+
+/** The answer to a GET that can only be 200. Throws as askAdmin does. */
+export async function readAdmin(target: AdminTarget, path: string): Promise<unknown> {
+  const { status, json } = await askAdmin(target, { path });
+  if (status !== 200) throw unreachable(target, path, `it answers ${status}. Is that evenkeel's admin address?`);
+  return json;
+}
+
+/**
+ * Reads server-sent events to their end; `sink` gets each one's name and data. Resolves with null then, or with the
+ * answer if it was none of 200. Rejects with a CommandError as askAdmin does, also if the stream breaks off.
+ */
+export function readEvents(
+  target: AdminTarget,
+  path: string,
+  sink: (event: string, data: unknown) => void,
+): Promise<Answered | null> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown): void => reject(notRunning(target, path, error));
+    // A line comes every 15 s at least.
+    const outgoing = begin(target, { path, timeoutMs: 60_000 }, (incoming) => {
+      const { statusCode: status = 0 } = incoming;
+      if (status !== 200) {
+        const refused = text(incoming).then((body) => understood(target, path, { status, body }));
+        return refused.then(resolve, fail);
+      }
+      let rest = '';
+      incoming.setEncoding('utf8').on('data', (chunk: string) => {
+        const blocks = (rest + chunk).split('\n\n');
+        rest = blocks.pop() ?? '';
+        for (const block of blocks) tellEvent(block, sink);
+      });
+      incoming.on('error', fail);
+      incoming.on('end', () => resolve(null));
+    });
+    outgoing.on('error', fail);
+  });
+}
+
+function tellEvent(block: string, sink: (event: string, data: unknown) => void): void {
+  const field = (name: string): string | null => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1] ?? null;
+  const [event, data] = [field('event'), field('data')];
+  if (event !== null && data !== null) sink(event, JSON.parse(data));
 }

@@ -5,7 +5,7 @@ export const exitCode = {
   failed: 1,
   /** The command line was not understood. */
   usage: 2,
-  /** evenkeel runs, and a pool has no node that is fit. */
+  /** evenkeel runs, and a pool has no node that is fit, or the cluster has no quorum. */
   unhealthy: 3,
   /** The admin API did not answer. */
   unreachable: 4,

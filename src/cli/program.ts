@@ -5,17 +5,21 @@
 import { Command, CommanderError } from 'commander';
 import { ownVersion } from '../app/version.ts';
 import { addCheck } from './commands/check.ts';
+import { addCluster } from './commands/cluster.ts';
 import { addConfig } from './commands/config.ts';
 import { addDemo } from './commands/demo.ts';
+import { addLock } from './commands/lock.ts';
 import { addRun } from './commands/run.ts';
 import { addSchema } from './commands/schema.ts';
+import { addState } from './commands/state.ts';
 import { addStatus } from './commands/status.ts';
 import { addVersion } from './commands/version.ts';
 import { CommandError, exitCode } from './exit.ts';
 
 const about = `HA-aware reverse proxy and load balancer: routes each request only to a healthy app node.
 
-Exit codes: 0 done, 1 check failed or could not start, 2 usage, 3 a pool has no fit node, 4 admin API not reachable.`;
+Exit codes: 0 done, 1 refused, failed or could not start, 2 usage, 3 a pool has no fit node or the cluster no quorum,
+4 admin API not reachable.`;
 
 function buildProgram(): Command {
   const program = new Command('evenkeel')
@@ -23,7 +27,19 @@ function buildProgram(): Command {
     .version(ownVersion(), '-V, --version', 'print the version')
     .showHelpAfterError('(evenkeel --help lists what there is)')
     .exitOverride();
-  for (const add of [addRun, addCheck, addDemo, addStatus, addConfig, addSchema, addVersion]) add(program);
+  const commands = [
+    addRun,
+    addCheck,
+    addDemo,
+    addStatus,
+    addCluster,
+    addState,
+    addLock,
+    addConfig,
+    addSchema,
+    addVersion,
+  ];
+  for (const add of commands) add(program);
   return program;
 }
 

@@ -1,6 +1,6 @@
 /** Draft -> Config: short forms made long, defaults that depend on other values filled in. Nothing is refused here. */
 import { nodeId } from '../base/ids.ts';
-import type { Draft, NodeDraft, PoolRest, RouteDraft } from './draft.ts';
+import type { Draft, NodeDraft, PoolDraft, PoolRest, RouteDraft } from './draft.ts';
 import type {
   Config,
   FieldEdits,
@@ -28,10 +28,11 @@ export function buildConfig(draft: Draft): Config | null {
   if (!sections || pools.includes(null) || routes.includes(null)) return null;
   const complete = draft as Complete;
   return {
-    listen: complete.listen.map(buildListen),
+    // A witness carries no traffic; that the file asks for none is held by check-cluster.ts.
+    listen: draft.cluster?.witness ? [] : complete.listen.map(buildListen),
     workers: complete.workers,
     pools: pools as PoolConfig[],
-    routes: draft.routes === undefined ? [everythingTo(draft.pools[0]?.name ?? '')] : (routes as RouteConfig[]),
+    routes: draft.routes === undefined ? draft.pools.slice(0, 1).map(everythingTo) : (routes as RouteConfig[]),
     timeouts: complete.timeouts,
     limits: complete.limits,
     trustedProxies: complete.trustedProxies,
@@ -39,6 +40,8 @@ export function buildConfig(draft: Draft): Config | null {
     admin: { address: complete.admin.address.address, token: complete.admin.token },
     log: complete.log,
     shutdown: complete.shutdown,
+    dataDir: complete.dataDir,
+    cluster: draft.cluster ?? null,
   };
 }
 
@@ -138,7 +141,7 @@ function buildEdits(edits: RouteDraft['request']): FieldEdits {
   return { set: Object.entries(edits.set).map(([name, value]) => ({ name, value })), remove: edits.remove };
 }
 
-function everythingTo(pool: string): RouteConfig {
+function everythingTo({ name: pool }: PoolDraft): RouteConfig {
   const none: FieldEdits = { set: [], remove: [] };
   return {
     name: 'route-1',

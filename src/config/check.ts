@@ -3,6 +3,7 @@
  * Works on a Draft with holes, so that it can speak even where something else did not pass.
  */
 import { isLoopback } from './addresses.ts';
+import { checkCluster } from './check-cluster.ts';
 import { checkRoutes } from './check-routes.ts';
 import type { Draft, PoolDraft, PoolRest } from './draft.ts';
 import { itemPath, keyPlaceOf, type Ledger, placeOf } from './ledger.ts';
@@ -18,6 +19,7 @@ export function checkDraft(draft: Draft, ledger: Ledger): void {
   checkListeners(draft, ledger);
   checkAdmin(draft, ledger);
   checkLimits(draft, ledger);
+  checkCluster(draft, ledger);
   for (const pool of draft.pools) checkPool(pool, ledger);
   checkCapacity(draft, ledger);
   checkRoutes(draft, ledger);

@@ -41,6 +41,9 @@ export interface Draft {
   readonly admin: Section<'admin'>;
   readonly log: Section<'log'>;
   readonly shutdown: Section<'shutdown'>;
+  readonly dataDir: Section<'dataDir'>;
+  /** undefined: not in the file. */
+  readonly cluster: Section<'cluster'>;
 }
 
 export function readDraft(tree: Tree, problems: Problems): Draft {
@@ -64,12 +67,15 @@ export function readDraft(tree: Tree, problems: Problems): Draft {
     admin: read('admin'),
     log: read('log'),
     shutdown: read('shutdown'),
+    dataDir: read('dataDir'),
+    cluster: read('cluster'),
   };
 }
 
 function readPools(tree: MapTree, problems: Problems): PoolDraft[] {
   const pools = child(tree, 'pools');
   if (pools?.kind !== 'map') {
+    if (pools === null && isWitness(tree)) return [];
     if (pools === null && !isMeant('pools', tree)) {
       const place = { mark: tree.mark, path: ['pools'] };
       // Where a later version's name or a slip explains the absence, this is still the thing to do.
@@ -80,6 +86,12 @@ function readPools(tree: MapTree, problems: Problems): PoolDraft[] {
   if (pools.entries.size === 0 && !problems.failed)
     problems.error({ mark: pools.mark, path: ['pools'] }, 'pools is empty', 'name at least one pool');
   return [...pools.entries.keys()].map((name) => readPool(name, tree, problems));
+}
+
+/** A member that only votes: it has no pools, and needs none. */
+function isWitness(tree: MapTree): boolean {
+  const witness = at(tree, ['cluster', 'witness']);
+  return witness?.kind === 'scalar' && witness.value === true;
 }
 
 /** Somebody wrote it, by another name. */

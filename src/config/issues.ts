@@ -5,7 +5,7 @@
  */
 import type * as z from 'zod';
 import { didYouMean } from '../base/words.ts';
-import type { Problems } from './problems.ts';
+import { isClusterKey, type Problems } from './problems.ts';
 import { notYet, synonyms } from './schema.ts';
 import { at, keyMark, markAt, type Path, type Tree } from './tree.ts';
 
@@ -104,7 +104,9 @@ function invalidKey({ path, issue }: FlatIssue, tree: Tree, problems: Problems):
 
 function plainIssue({ path, issue, kinds }: FlatIssue, tree: Tree, problems: Problems): void {
   const here = at(tree, path);
-  const label = String(path.findLast((step) => typeof step === 'string') ?? 'the file');
+  const name = String(path.findLast((step) => typeof step === 'string') ?? 'the file');
+  const isVariable = here?.kind === 'scalar' && here.fromEnv === true;
+  const label = isVariable ? `${name} (from ${here.variables.join(', ')})` : name;
   const [message, hint] = wording(here, path, kinds ?? [issue]);
   problems.error({ mark: markAt(tree, path), path }, `${label}${message}`, hint);
 }
@@ -138,7 +140,8 @@ function wording(
 /** The value as it goes into a message; never a secret one, and never what a variable brought in. */
 function shown(path: Path, here: Tree): string {
   if (here.kind !== 'scalar' || here.variables.length > 0) return '';
-  if (path.includes('token') || path.includes('set') || String(here.value).includes('@')) return '';
+  if (isClusterKey(path) || path.includes('token') || path.includes('set') || String(here.value).includes('@'))
+    return '';
   return ` ${clip(String(here.written ?? here.value))}`;
 }
 

@@ -8,11 +8,12 @@ import type { Bytes, Millis, NodeId } from '../base/ids.ts';
 import type { Wish } from '../base/node-state.ts';
 
 export interface Config {
+  /** Empty for a witness only, and so are pools and routes. */
   readonly listen: readonly ListenConfig[];
   /** Data threads; `auto` = cores - 1, at least 1. */
   readonly workers: number | 'auto';
   readonly pools: readonly PoolConfig[];
-  /** Never empty: without `routes` in the file, one route that leads everything to the only pool. */
+  /** Without `routes` in the file, one route that leads everything to the only pool. */
   readonly routes: readonly RouteConfig[];
   readonly timeouts: ClientTimeouts;
   readonly limits: ClientLimits;
@@ -22,6 +23,10 @@ export interface Config {
   readonly admin: AdminConfig;
   readonly log: LogConfig;
   readonly shutdown: ShutdownConfig;
+  /** Folder of what a member keeps; used with `cluster` only. */
+  readonly dataDir: string;
+  /** null: no member of any cluster. */
+  readonly cluster: ClusterConfig | null;
 }
 
 export type ListenAddress =
@@ -279,6 +284,23 @@ export interface ShutdownConfig {
   readonly delay: Millis;
   /** After it, what still runs is cut. */
   readonly deadline: Millis;
+}
+
+export interface ClusterConfig {
+  readonly member: string;
+  /** `host:port`, normalised; bound, and how the others reach it. */
+  readonly address: string;
+  readonly seeds: readonly string[];
+  /** Voters there shall be. */
+  readonly expect: number;
+  /** Secrets as texts, the sealing one first; empty on loopback only. Redacted wherever printed. */
+  readonly key: readonly string[];
+  /** 0: never a leader. */
+  readonly priority: number;
+  readonly witness: boolean;
+  /** Empty: none. */
+  readonly zone: string;
+  readonly mode: 'multi-master' | 'master-slave';
 }
 
 /** A problem in a config file, ready to be printed. Line and column count from 1; line 0 = the file as a whole. */

@@ -15,6 +15,7 @@ import { typed } from './expand.ts';
 import { itemPath } from './ledger.ts';
 import type { LoadedConfig } from './load.ts';
 import type {
+  ClusterConfig,
   FieldEdits,
   HashKey,
   HealthConfig,
@@ -49,21 +50,15 @@ export function renderConfig(loaded: LoadedConfig): string {
 
 function whole({ config, tree }: LoadedConfig): Out {
   const { timeouts, limits, fields, admin, log, shutdown } = config;
+  const carries = config.cluster?.witness !== true;
+  const listeners = config.listen.map(({ name, tls }, index) =>
+    map([['address', short(name)], tls && ['tls', tlsOut(tls, at(tree, [...itemPath(tree, 'listen', index), 'tls']))]]),
+  );
   return map([
-    [
-      'listen',
-      list(
-        config.listen.map(({ name, tls }, index) =>
-          map([
-            ['address', short(name)],
-            tls && ['tls', tlsOut(tls, at(tree, [...itemPath(tree, 'listen', index), 'tls']))],
-          ]),
-        ),
-      ),
-    ],
+    carries ? ['listen', list(listeners)] : null,
     ['workers', leaf(String(config.workers))],
-    ['pools', map(config.pools.map((pool) => [pool.name, poolOut(pool)]))],
-    ['routes', list(config.routes.map((route, index) => routeOut(route, tree, index)))],
+    carries ? ['pools', map(config.pools.map((pool) => [pool.name, poolOut(pool)]))] : null,
+    carries ? ['routes', list(config.routes.map((route, index) => routeOut(route, tree, index)))] : null,
     ['timeouts', map(Object.entries(timeouts).map(([key, value]) => [key, duration(value)]))],
     [
       'limits',
@@ -109,6 +104,22 @@ function whole({ config, tree }: LoadedConfig): Out {
         ['deadline', duration(shutdown.deadline)],
       ]),
     ],
+    ['dataDir', text(config.dataDir)],
+    config.cluster === null ? null : ['cluster', clusterOut(config.cluster)],
+  ]);
+}
+
+function clusterOut(cluster: ClusterConfig): Out {
+  return map([
+    ['member', text(cluster.member)],
+    ['address', text(cluster.address)],
+    ['seeds', list(cluster.seeds.map((seed) => short(seed)))],
+    ['expect', leaf(cluster.expect)],
+    ['key', list(cluster.key.map(() => ({ ...leaf(redacted), short: true })))],
+    ['priority', leaf(cluster.priority)],
+    ['witness', leaf(cluster.witness)],
+    ['zone', text(cluster.zone)],
+    ['mode', leaf(cluster.mode)],
   ]);
 }
 
@@ -347,6 +358,7 @@ function origin({ tree, source }: LoadedConfig, path: Path, isShort: boolean): s
     }
     here = next;
   }
+  if (here.kind === 'scalar' && here.fromEnv === true) return `env ${here.variables.join(', ')}`;
   const variables = here.kind === 'scalar' && here.variables.length > 0 ? `, env ${here.variables.join(', ')}` : '';
   return `${source.isCommandLine ? source.file : `${source.file}:${here.mark.line}`}${variables}`;
 }

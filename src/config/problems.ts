@@ -2,7 +2,7 @@
  * Problems are collected, never thrown: a file with ten faults gets ten messages at once.
  *
  * The line itself is part of a message, and a line may hold a secret. What follows a `token:` key is therefore starred
- * before anything else sees it; with as many stars as characters, so that the caret still points at the right place.
+ * before anything else sees it, and that of `key:` within cluster; with as many stars as characters, so that the caret still points at the right place.
  */
 
 import type { Problem } from './model.ts';
@@ -68,7 +68,7 @@ export class Problems {
       path: pathText(given.place.path ?? []),
       message: oneLine(given.message),
       hint: given.hint === null ? null : oneLine(given.hint),
-      source: starSecrets(this.#source.lines[line - 1] ?? ''),
+      source: starSecrets(this.#source.lines[line - 1] ?? '', given.place.path ?? []),
       severity: given.severity,
     });
   }
@@ -78,13 +78,26 @@ export class Problems {
 const oneLine = (text: string): string => text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, ' ').slice(0, 1000);
 
 /** `token: abc` becomes `token: ***`; a variable such as `${ADMIN_TOKEN}` tells nothing and stays. */
-export function starSecrets(line: string): string {
-  const key = /(^|[\s{,"'-])token["']?\s*(:\s*|=|\s)/.exec(line);
+export function starSecrets(line: string, path: Path = []): string {
+  const noToken = starAfter(line, /(^|[\s{,"'-])token["']?\s*(:\s*|=|\s)/);
+  const noKey = path[0] === 'cluster' ? starAfter(noToken, /(^|[\s{,"'])key["']?\s*:\s*/) : noToken;
+  const noItem = isClusterKey(path) ? starAfter(noKey, /^\s*-\s+/) : noKey;
+  // Wherever else a line shows one: what looks like 32 bytes, behind a key or a dash.
+  return noItem.replace(
+    /((?:^|[\s{,"'[])(?:key["']?\s*:|-)[\s"'[]*)([A-Za-z0-9+/_-]{40,}={0,2})/g,
+    (_, before: string, secret: string) => before + '*'.repeat(secret.length),
+  );
+}
+
+export const isClusterKey = (path: Path): boolean => path[0] === 'cluster' && path[1] === 'key';
+
+function starAfter(line: string, start: RegExp): string {
+  const key = start.exec(line);
   if (!key) return line;
-  const start = key.index + key[0].length;
-  const rest = line.slice(start);
+  const from = key.index + key[0].length;
+  const rest = line.slice(from);
   if (/^["']?\$\{\w+(:\?[^}]*|:-)?\}/.test(rest)) return line;
-  const inFlow = line.slice(0, start).includes('{');
-  const end = inFlow ? (/^("[^"]*"|'[^']*'|[^,}]*)/.exec(rest)?.[0].length ?? rest.length) : rest.length;
-  return line.slice(0, start) + '*'.repeat(end) + rest.slice(end);
+  const inFlow = line.slice(0, from).includes('{');
+  const end = inFlow ? (/^("[^"]*"|'[^']*'|\[[^\]]*|[^,}]*)/.exec(rest)?.[0].length ?? rest.length) : rest.length;
+  return line.slice(0, from) + '*'.repeat(end) + rest.slice(end);
 }

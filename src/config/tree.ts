@@ -26,6 +26,8 @@ export interface ScalarTree {
   readonly written: string | null;
   /** Environment variables that took part in the value. */
   readonly variables: readonly string[];
+  /** Not in the file: a variable alone gave it (environment.ts). */
+  readonly fromEnv?: true;
   /** Could not be read, which has been told already: whatever else is wrong with it is no news. */
   readonly broken?: true;
 }

@@ -25,7 +25,7 @@ import {
 } from '../scoreboard/layout.ts';
 import { counterRow, nodeLine, poolLine, type Scoreboard, threadLine } from '../scoreboard/scoreboard.ts';
 import { histogramSamples, nodeBounds, poolBounds } from './merge.ts';
-import type { ObservedNode, ObservedPool, ObservedState } from './source.ts';
+import type { ObservedCluster, ObservedNode, ObservedPool, ObservedState } from './source.ts';
 
 export type Labels = Readonly<Record<string, string | number>>;
 export type MetricType = 'counter' | 'gauge' | 'histogram';
@@ -422,6 +422,60 @@ const nodeFamilies: readonly Family[] = [
   },
 ];
 
+const memberStates = ['JOINING', 'ACTIVE', 'LEADER', 'DEGRADED', 'LEAVING', 'UNREACHABLE'] as const;
+const clusterStates = ['FORMING', 'STABLE', 'DEGRADED', 'SPLIT_BRAIN'] as const;
+
+/** Nothing where the process is a member of no cluster. */
+const ofCluster =
+  (read: (cluster: ObservedCluster) => Sample[]): Family['samples'] =>
+  ({ state }) =>
+    state.cluster === null ? [] : read(state.cluster);
+const clusterValue = (read: (cluster: ObservedCluster) => number): Family['samples'] =>
+  ofCluster((cluster) => [one({}, read(cluster))]);
+
+const clusterFamilies: readonly Family[] = [
+  gauge(
+    'cluster_members',
+    'Members of the cluster that this one knows of, by state.',
+    ofCluster(({ members }) => memberStates.map((state) => one({ state }, members.get(state) ?? 0))),
+  ),
+  gauge(
+    'cluster_state',
+    'State of the cluster as this member sees it: 1 for the one that holds, 0 for the others.',
+    ofCluster((cluster) => clusterStates.map((state) => one({ state }, state === cluster.state ? 1 : 0))),
+  ),
+  gauge(
+    'cluster_is_leader',
+    'Whether this member leads.',
+    clusterValue(({ isLeader }) => (isLeader ? 1 : 0)),
+  ),
+  gauge(
+    'cluster_has_quorum',
+    'Whether something could be agreed now, as far as this member knows.',
+    clusterValue(({ hasQuorum }) => (hasQuorum ? 1 : 0)),
+  ),
+  gauge(
+    'cluster_term',
+    'Term of the agreement; grows with each election.',
+    clusterValue(({ term }) => term),
+  ),
+  gauge(
+    'cluster_commit_index',
+    'Last entry of the log that is known to be committed.',
+    clusterValue(({ commitIndex }) => commitIndex),
+  ),
+  gauge(
+    'cluster_applied_index',
+    'Last entry that is in the state of this member.',
+    clusterValue(({ appliedIndex }) => appliedIndex),
+  ),
+  counter(
+    'cluster_elections_total',
+    'Elections in which this member stood.',
+    clusterValue(({ elections }) => elections),
+  ),
+];
+
 export const families: readonly Family[] = [
   ...processFamilies,
   ...threadFamilies,
@@ -429,4 +483,5 @@ export const families: readonly Family[] = [
   ...routeFamilies,
   ...poolFamilies,
   ...nodeFamilies,
+  ...clusterFamilies,
 ];

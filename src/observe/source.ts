@@ -27,6 +27,8 @@ export interface ObservedState {
   readonly listeners: readonly ObservedListener[];
   readonly pools: readonly ObservedPool[];
   readonly routes: readonly ObservedRoute[];
+  /** null: the process is a member of no cluster. */
+  readonly cluster: ObservedCluster | null;
 }
 
 export interface ObservedConfig {
@@ -40,6 +42,22 @@ export interface ObservedConfig {
   readonly reloads: { readonly ok: number; readonly failed: number };
   /** The last reload; null if there was none. `problem` is one line for humans, null if it was taken. */
   readonly lastReload: { readonly ok: boolean; readonly at: Millis; readonly problem: string | null } | null;
+}
+
+/** The cluster as this member sees it. */
+export interface ObservedCluster {
+  /** Number of members by state; a state that none has may be left out. */
+  readonly members: ReadonlyMap<string, number>;
+  readonly state: string;
+  readonly isLeader: boolean;
+  /** Writes to agreed state could be committed now. */
+  readonly hasQuorum: boolean;
+  readonly term: number;
+  /** Indexes of the log. */
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
+  /** Elections that this member stood in, since it was started. */
+  readonly elections: number;
 }
 
 export type ThreadState = 'starting' | 'running' | 'draining' | 'waiting' | 'stopped';

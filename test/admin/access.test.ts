@@ -146,7 +146,15 @@ describe('a change', () => {
     'text/plain; application/json',
   ])('is refused with content type %s', (type) => {
     const fields = { host: 'localhost', ...(type === undefined ? {} : { 'content-type': type }) };
-    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) expect(ask(method, '/api/reload', fields)).toBe(415);
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
+      const isBareDelete = method === 'DELETE' && type === undefined;
+      expect(ask(method, '/api/reload', fields), method).toBe(isBareDelete ? null : 415);
+    }
+  });
+
+  it('that deletes needs no type, but a browser on another site is refused all the same', () => {
+    const origin = 'http://evil.example';
+    expect(ask('DELETE', '/api/ha/state/a', { host: 'localhost:9090', origin })).toBe(403);
   });
 
   it('is taken as JSON', () => {

@@ -8,6 +8,7 @@ import type {
   ReloadResult,
   WishChange,
 } from '../../src/admin/actions.ts';
+import type { HaActions } from '../../src/admin/ha/actions.ts';
 import { type AdminServer, serveAdmin } from '../../src/admin/io/serve.ts';
 import { Activity } from '../../src/observe/activity.ts';
 import { buildStats } from '../../src/observe/build-stats.ts';
@@ -52,7 +53,7 @@ export const ready: ReadinessFacts = {
   draining: false,
 };
 
-export async function startWorld(change: Partial<AdminAccess> = {}): Promise<World> {
+export async function startWorld(change: Partial<AdminAccess> = {}, ha?: HaActions): Promise<World> {
   const address = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
   const from = source(
     state({ pools: [...state().pools, pool('unix pool', 1, [node('unix pool', 'unix:/run/a.sock', 2)])] }),
@@ -71,6 +72,7 @@ export async function startWorld(change: Partial<AdminAccess> = {}): Promise<Wor
     setWish: (wish) => void wishes.push(wish),
     reload: () => world.reload(),
     audit: (entry) => void audited.push(entry),
+    ha,
   };
   const world: World = {
     access: { token: null, address, hosts: [], ...change },
@@ -100,7 +102,9 @@ type Where = { readonly host: string; readonly port: number } | { readonly socke
 
 export function send(where: Where, { method = 'GET', path, headers = {}, body }: Ask): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const sent = request({ ...where, method, path, headers, agent: false, setHost: headers['host'] === undefined });
+    const isSized = body !== undefined && headers['transfer-encoding'] === undefined;
+    const fields = isSized ? { ...headers, 'content-length': String(Buffer.byteLength(body)) } : headers;
+    const sent = request({ ...where, method, path, headers: fields, agent: false, setHost: !('host' in headers) });
     sent.on('error', reject);
     sent.on('response', (answer) => {
       const chunks: Buffer[] = [];

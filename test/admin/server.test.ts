@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Problem } from '../../src/config/model.ts';
 import { type Answer, ready, startWorld, token, type World } from './fixture.ts';
+import { clusterOfOne } from './ha/fixture.ts';
 
 let world: World;
 beforeEach(async () => {
@@ -39,10 +40,14 @@ describe('reading', () => {
 
   it('docs/ADMIN-API.md lists the same', async () => {
     const page = readFileSync(new URL('../../docs/ADMIN-API.md', import.meta.url), 'utf8');
-    const documented = [...page.matchAll(/`(GET|POST|PATCH) (\/[^`]*)`/g)].map(
+    const documented = [...page.matchAll(/`(GET|POST|PUT|PATCH|DELETE) (\/[^`]*)`/g)].map(
       ([, method, path]) => `${method} ${path}`,
     );
-    const { endpoints } = (await get('/')).json as { endpoints: { method: string; path: string }[] };
+    const clustered = await startWorld({}, clusterOfOne().ha);
+    const { endpoints } = (await clustered.ask({ path: '/' })).json as {
+      endpoints: { method: string; path: string }[];
+    };
+    await clustered.close();
     const offered = endpoints.map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '<$1>')}`);
     expect(documented.toSorted()).toEqual(['GET /', ...offered].toSorted());
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { describeChanges } from '../../src/app/changes.ts';
+import { describeChanges, needsRestart } from '../../src/app/changes.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/model.ts';
 
@@ -61,5 +61,28 @@ describe('what a reload changes, in words', () => {
     expect(changed(['nodes: [http://10.0.0.3:80]', `nodes: [${many}]`])).toEqual([
       'pool api: 31 nodes added, changed or removed',
     ]);
+  });
+});
+
+describe('what needs a restart', () => {
+  const member = 'cluster: { member: a, address: 127.0.0.1:7946, expect: 1 }';
+  const needs = (from: string, to: string): string[] => needsRestart(config(base + from), config(base + to));
+
+  it('is every key of the cluster, and where it is kept', () => {
+    expect(needs(member, member)).toEqual([]);
+    expect(needs(member, member.replace('member: a', 'member: b, zone: x'))).toEqual([
+      expect.stringMatching(/^cluster\.member was changed: restart/),
+      expect.stringMatching(/^cluster\.zone was changed: restart/),
+    ]);
+    expect(needs(member, `dataDir: /d\n${member}`)).toEqual([expect.stringMatching(/^dataDir was changed: restart/)]);
+  });
+
+  it('is a cluster that comes or goes', () => {
+    expect(needs('', member)).toEqual([expect.stringMatching(/^cluster was added: restart/)]);
+    expect(needs(member, '')).toEqual([expect.stringMatching(/^cluster was removed: restart/)]);
+  });
+
+  it('is not where the data of no cluster would be', () => {
+    expect(needs('', 'dataDir: /d')).toEqual([]);
   });
 });

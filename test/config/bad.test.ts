@@ -177,7 +177,7 @@ describe('nodes', () => {
 });
 
 describe('what is not there yet says so', () => {
-  it.each(['cluster', 'sessions', 'dataDir', 'preset'])('%s', (key) => {
+  it.each(['sessions', 'preset'])('%s', (key) => {
     expect(lines(`${key}: {}\n${pools}`)).toEqual([`1:1 ${key}: ${key} is not available in this version | remove it`]);
   });
 

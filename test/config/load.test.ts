@@ -85,6 +85,8 @@ describe('the least that works', () => {
       admin: { address: { kind: 'tcp', host: '127.0.0.1', port: 9090 }, token: null },
       log: { level: 'info', access: 'json', accessFile: null },
       shutdown: { delay: 0, deadline: 30_000 },
+      dataDir: './data',
+      cluster: null,
     };
     expect(least).toEqual(expected);
   });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { histogramSamples, nodeBounds, poolBounds } from '../../src/observe/merge.ts';
 import { beginScrape, families, nodeStateOf } from '../../src/observe/metrics.ts';
 import { bucketCount, bucketOf } from '../../src/scoreboard/histogram.ts';
-import { node, source } from './fixture.ts';
+import { node, source, state } from './fixture.ts';
 
 describe('metrics', () => {
   it('have unlike names with the prefix, a help, and the suffix that their type asks for', () => {
@@ -44,6 +44,39 @@ describe('metrics', () => {
     expect(nodeStateOf(node('p', 'a', 0, { verdict: 'unknown' }))).toBe('unknown');
     expect(nodeStateOf(node('p', 'a', 0, { ejectedUntil: 5, fitness: 'unfit' }))).toBe('ejected');
     expect(nodeStateOf(node('p', 'a', 0, { ejectedUntil: 5, fitness: 'unfit', wish: 'maint' }))).toBe('maint');
+  });
+});
+
+describe('metrics of the cluster', () => {
+  const cluster = {
+    members: new Map([
+      ['LEADER', 1],
+      ['ACTIVE', 2],
+    ]),
+    ...{ state: 'STABLE', isLeader: true, hasQuorum: true, term: 7, commitIndex: 90, appliedIndex: 89, elections: 2 },
+  };
+  const values = (of: typeof cluster | null): Record<string, number> => {
+    const from = source(state({ cluster: of }));
+    const scrape = beginScrape(from.view, from.scoreboard);
+    const ours = families.filter(({ name }) => name.startsWith('evenkeel_cluster_'));
+    return Object.fromEntries(
+      ours.flatMap(({ name, samples }) =>
+        samples(scrape).map(({ labels, value }) => [[name.slice(17), ...Object.values(labels)].join(' '), value]),
+      ),
+    );
+  };
+
+  it('say each number once, and each state', () => {
+    expect(values(cluster)).toEqual({
+      ...{ 'members JOINING': 0, 'members ACTIVE': 2, 'members LEADER': 1, 'members DEGRADED': 0 },
+      ...{ 'members LEAVING': 0, 'members UNREACHABLE': 0 },
+      ...{ 'state FORMING': 0, 'state STABLE': 1, 'state DEGRADED': 0, 'state SPLIT_BRAIN': 0 },
+      ...{ is_leader: 1, has_quorum: 1, term: 7, commit_index: 90, applied_index: 89, elections_total: 2 },
+    });
+  });
+
+  it('are absent without one', () => {
+    expect(values(null)).toEqual({});
   });
 });
 

@@ -49,6 +49,8 @@ function configOf(pools: readonly PoolConfig[], routes: readonly RouteConfig[]):
     admin: { address: { kind: 'tcp', host: '127.0.0.1', port: 9090 }, token: null },
     log: { level: 'info', access: 'json', accessFile: null },
     shutdown: { delay: 0, deadline: 30_000 },
+    dataDir: './data',
+    cluster: null,
   };
 }
 

@@ -11,6 +11,25 @@ const table: Readonly<Record<string, readonly string[]>> = {
   scoreboard: ['base'],
   balancers: ['base'],
   health: ['base'],
+  // The rooms of cluster/ don't see each other; the member, which is made of them, and its shell see them all.
+  cluster: ['base', 'cluster/replica'],
+  'cluster/swim': ['base'],
+  'cluster/raft': ['base'],
+  'cluster/failover': ['base'],
+  'cluster/frames': ['base'],
+  'cluster/replica': ['base', 'cluster/coordinator.ts'],
+  'cluster/member': ['base', 'cluster', 'cluster/swim', 'cluster/raft', 'cluster/replica', 'cluster/failover'],
+  'cluster/io': [
+    'base',
+    'scoreboard',
+    'cluster',
+    'cluster/swim',
+    'cluster/raft',
+    'cluster/replica',
+    'cluster/failover',
+    'cluster/frames',
+    'cluster/member',
+  ],
   routing: ['base', 'config/model.ts', 'balancers', 'health/contract.ts', 'scoreboard'],
   proxy: ['base', 'routing', 'balancers', 'scoreboard', 'health/breaker.ts'],
   observe: [
@@ -32,8 +51,16 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'app/messages.ts',
     'proxy/outcome.ts',
     'health/contract.ts',
+    'cluster/coordinator.ts',
+    'cluster/member/contract.ts',
+    'cluster/replica/command.ts',
+    'cluster/replica/model.ts',
+    'cluster/replica/refusals.ts',
   ],
-  app: ['base', 'config', 'scoreboard', 'balancers', 'health', 'routing', 'proxy', 'observe', 'admin'],
+  app: [
+    ...['base', 'config', 'scoreboard', 'balancers', 'health', 'routing', 'proxy', 'observe', 'admin'],
+    ...['cluster', 'cluster/member', 'cluster/io'],
+  ],
   cli: ['base', 'config', 'scoreboard', 'balancers', 'health', 'routing', 'proxy', 'observe', 'admin', 'app'],
 };
 
@@ -44,7 +71,11 @@ const purePackages: Readonly<Record<string, readonly string[]>> = {
 };
 
 const inRoom = (path: string): string => path.replace(/^src\//, '');
-const roomOf = (path: string): string => inRoom(path).split('/')[0] ?? '';
+/** The folder below src/; of cluster/, which is a house of its own, the one below that. */
+const roomOf = (path: string): string => {
+  const [first = '', second = '', ...rest] = inRoom(path).split('/');
+  return first === 'cluster' && rest.length > 0 ? `${first}/${second}` : first;
+};
 const packageOf = (from: string): string =>
   from
     .split('/')

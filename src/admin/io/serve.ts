@@ -8,7 +8,7 @@ import { connect, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { getRequestListener } from '@hono/node-server';
 import type { Context } from 'hono';
-import type { Bytes } from '../../base/ids.ts';
+import type { Bytes, Millis } from '../../base/ids.ts';
 import { err, ok, type Result } from '../../base/result.ts';
 import type { ListenAddress } from '../../config/model.ts';
 import { isLoopback } from '../access.ts';
@@ -46,7 +46,7 @@ export async function serveAdmin({ actions, address, onError }: ServeOptions): P
       `the admin API would be open to the network on ${addressText(address)}: set admin.token, or use a loopback address`,
     );
   }
-  const app = createAdmin({ actions, now: () => performance.now(), readBody, peerOf, onError });
+  const app = createAdmin({ actions, now: () => performance.now(), every, readBody, peerOf, onError });
   const listener = getRequestListener(app.fetch, {
     hostname: 'localhost', // of a request without a Host
     overrideGlobalObjects: false,
@@ -79,18 +79,23 @@ function refuseBytes(error: Error, socket: Socket): void {
   else socket.destroy();
 }
 
+function every(ms: Millis, f: () => void): () => void {
+  const timer = setInterval(f, ms);
+  return () => clearInterval(timer);
+}
+
 const peerOf = (context: Context): string => {
   const { incoming } = context.env as { readonly incoming: IncomingMessage };
   return incoming.socket.remoteAddress ?? 'unix';
 };
 
-async function readBody(request: Request): Promise<Result<string, ProblemAnswer>> {
+async function readBody(request: Request, maxBytes: Bytes = maxBodyBytes): Promise<Result<string, ProblemAnswer>> {
   const chunks: Uint8Array[] = [];
   let size: Bytes = 0;
   try {
     for await (const chunk of request.body ?? []) {
       size += chunk.byteLength;
-      if (size > maxBodyBytes) return err(tooLarge);
+      if (size > maxBytes) return err(tooLarge(maxBytes));
       chunks.push(chunk);
     }
   } catch {
@@ -100,11 +105,11 @@ async function readBody(request: Request): Promise<Result<string, ProblemAnswer>
   return ok(Buffer.concat(chunks).toString('utf8'));
 }
 
-const tooLarge: ProblemAnswer = {
+const tooLarge = (maxBytes: Bytes): ProblemAnswer => ({
   status: 413,
   title: 'Body too large',
-  detail: `a body may have at most ${maxBodyBytes} bytes`,
-};
+  detail: `a body may have at most ${maxBytes} bytes`,
+});
 
 async function listen(server: Server, address: ListenAddress): Promise<void> {
   try {

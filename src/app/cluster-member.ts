@@ -1,0 +1,181 @@
+/**
+ * This process as a member of its cluster: from `cluster:` to a MemberHost, and from it to whoever asks.
+ *
+ *   config --> MemberHost (sockets, journal, machine) --> MemberCoordinator --> rooms above, HaActions
+ *                   |-> log, metrics, readiness
+ *                   '-> it must not go on, or it has left --> onEnd: the process drains and ends
+ *
+ * Nothing here waits for a quorum: traffic is served without one. SIGTERM changes no voters: the others are told that
+ * this member is away, and a leader hands its office on before.
+ */
+import type { HaActions } from '../admin/ha/actions.ts';
+import type { Millis } from '../base/ids.ts';
+import { err, ok, type Result } from '../base/result.ts';
+import { MemberCoordinator } from '../cluster/io/coordinator.ts';
+import { parseClusterKeys } from '../cluster/io/keyring.ts';
+import { type CallResult, MemberHost } from '../cluster/io/member-host.ts';
+import type { Call, CallError, MemberEvent, MemberStatus } from '../cluster/member/contract.ts';
+import type { ClusterConfig, ListenAddress } from '../config/model.ts';
+import type { ObservedCluster } from '../observe/source.ts';
+import type { Log } from './log.ts';
+import { addressText } from './ports.ts';
+
+export interface ClusterMemberOptions {
+  readonly cluster: ClusterConfig;
+  readonly dataDir: string;
+  /** evenkeel's own. */
+  readonly version: string;
+  /** Of the admin API, told to the others. */
+  readonly admin: ListenAddress | null;
+  readonly log: Log;
+  /** The process has to end. Told once. */
+  onEnd(end: ClusterEnd): void;
+}
+
+export interface ClusterEnd {
+  /** Of the process: 1 if something is wrong, 0 if it was asked to leave. */
+  readonly code: 0 | 1;
+  readonly why: string;
+}
+
+/** A goodbye takes no longer. */
+const goodbyeWithin: Millis = 4000;
+
+export class ClusterMember {
+  readonly host: MemberHost;
+  readonly coordinator: MemberCoordinator;
+  readonly #options: ClusterMemberOptions;
+
+  private constructor(host: MemberHost, options: ClusterMemberOptions) {
+    this.host = host;
+    this.coordinator = new MemberCoordinator(host);
+    this.#options = options;
+  }
+
+  /** The error says what to do. */
+  static async open(options: ClusterMemberOptions): Promise<Result<ClusterMember, string>> {
+    const { cluster, log } = options;
+    const keys = parseClusterKeys(cluster.key);
+    if (!keys.ok) return keys;
+    const begun: { member: ClusterMember | null; stopped: string | null } = { member: null, stopped: null };
+    const opened = await MemberHost.open({
+      path: options.dataDir,
+      listen: cluster.address,
+      name: cluster.member,
+      address: cluster.address,
+      cluster: { seeds: cluster.seeds, expect: cluster.expect },
+      keys: keys.value,
+      writes: cluster.mode,
+      metadata: {
+        version: options.version.slice(0, 32),
+        priority: cluster.priority,
+        witness: cluster.witness,
+        admin: options.admin?.kind === 'tcp' ? addressText(options.admin) : '',
+        zone: cluster.zone,
+      },
+      onStop: (why) => {
+        begun.stopped = why;
+        if (begun.member !== null) options.onEnd({ code: 1, why });
+      },
+      onEvent: (event) => tell(event, log),
+      onVoidLeases: (why) => log.debug(`cluster: write leases are void: ${why}`, { event: 'cluster-leases-void' }),
+      onProblem: (line) => log.warn(`cluster: ${line}`, { event: 'cluster-problem' }),
+    });
+    if (!opened.ok) return opened;
+    if (begun.stopped !== null) {
+      await opened.value.close();
+      return err(begun.stopped);
+    }
+    const member = new ClusterMember(opened.value, options);
+    begun.member = member;
+    const { uid, boot } = opened.value.status();
+    const about = { event: 'cluster-member', uid, boot, dataDir: options.dataDir };
+    log.info(`member ${cluster.member} of a cluster, on ${opened.value.address}`, about);
+    return ok(member);
+  }
+
+  get actions(): HaActions {
+    const { host, coordinator } = this;
+    return {
+      coordinator,
+      status: () => host.status(),
+      transfer: (to) => this.#call({ kind: 'transfer', to }),
+      change: ({ change, member, force }) => this.#call({ kind: 'change', change, member, force }),
+      leave: async ({ forGood }) => {
+        const left = done(await host.leave(forGood));
+        const why = forGood ? 'it left the cluster for good' : 'it left the cluster until it is started again';
+        // After the answer: whoever asked has it before the admin API closes.
+        if (left.ok) setImmediate(() => this.#options.onEnd({ code: 0, why }));
+        return left;
+      },
+    };
+  }
+
+  #call(call: Call): Promise<Result<null, CallError>> {
+    return this.host.call(call).then(done);
+  }
+
+  observe(): ObservedCluster {
+    const status = this.host.status();
+    const members = new Map<string, number>();
+    for (const { state } of status.members) members.set(state, (members.get(state) ?? 0) + 1);
+    return {
+      members,
+      state: status.state,
+      isLeader: status.leader === status.uid && this.host.isOpen,
+      hasQuorum: status.quorum && this.host.isOpen,
+      term: status.term,
+      commitIndex: status.raft?.commit ?? 0,
+      appliedIndex: status.raft?.applied ?? 0,
+      elections: status.raft?.elections ?? 0,
+    };
+  }
+
+  /** What whoever asks for readiness should know of it; no reason to send no traffic. */
+  warnings(): string[] {
+    if (!this.host.isOpen) return ['cluster: this member has stopped'];
+    const status = this.host.status();
+    return status.quorum ? [] : [`cluster: no quorum, so nothing is agreed${whyNoQuorum(status)}`];
+  }
+
+  /** Tells the others that this member goes away for a while. Never rejects, and ends within a bounded time. */
+  async goodbye(): Promise<void> {
+    if (!this.host.isOpen || this.host.status().phase === 'departed') return;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, goodbyeWithin);
+    });
+    await Promise.race([this.host.leave(), late]);
+    clearTimeout(timer);
+  }
+
+  close(): Promise<void> {
+    return this.host.close();
+  }
+}
+
+const done = (result: CallResult): Result<null, CallError> => (result.ok ? ok(null) : result);
+
+function whyNoQuorum({ missing, reason }: MemberStatus): string {
+  if (missing.length > 0) return `: missing ${missing.join(', ')}`;
+  return reason === '' ? '' : `: ${reason}`;
+}
+
+function tell(event: MemberEvent, log: Log): void {
+  if (event.kind === 'note') return log.info(`cluster: ${event.text}`, { event: 'cluster' });
+  const { kind } = event.event;
+  if (event.kind === 'raft')
+    return log.debug(`cluster: agreement: ${kind}`, { event: `cluster-${kind}`, ...event.event });
+  const name = 'claim' in event.event ? event.event.claim.name : '';
+  const words: Readonly<Record<string, string>> = {
+    joined: 'is there',
+    suspected: 'is suspected: it does not answer',
+    refuted: 'showed that it lives',
+    dead: 'is held dead',
+    left: 'left',
+    restarted: 'was started again',
+  };
+  const said = words[kind];
+  if (said === undefined) return log.debug(`cluster: membership: ${kind}`, { event: `cluster-${kind}` });
+  log[kind === 'dead' ? 'warn' : 'info'](`cluster: member ${name} ${said}`, { event: `cluster-${kind}`, member: name });
+}

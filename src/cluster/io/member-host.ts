@@ -1,0 +1,282 @@
+/**
+ * Runs a member over sockets, disk and clock: the loop of member/contract.ts.
+ *
+ *   journal opened (boot raised, on disk) -> socket bound -> member made -> inputs, each followed by a take in the same
+ *   turn of the event loop; what comes together shares one. One timer in all.
+ *
+ * It ends for good in two ways: `close`, or `onStop` (the machine must not go on, or the disk failed): then nothing of
+ * it leaves any more, and the process should end with the reason.
+ */
+import { randomInt } from 'node:crypto';
+import type { Millis } from '../../base/ids.ts';
+import { seededRandom } from '../../base/random.ts';
+import { err, ok, type Result } from '../../base/result.ts';
+import type {
+  Call,
+  CallError,
+  CallValue,
+  Effect,
+  MemberInput,
+  MemberOutput,
+  MemberRestored,
+  MemberStatus,
+} from '../member/contract.ts';
+import { readCluster } from '../member/disk-codec.ts';
+import { Member } from '../member/member.ts';
+import { bootOf } from '../member/rules.ts';
+import { Hub } from '../replica/hub.ts';
+import type { Replica } from '../replica/replica.ts';
+import { type Clocks, realClocks, SuspendDetector } from './clocks.ts';
+import { Journal } from './journal.ts';
+import type { MemberHostOptions } from './member-options.ts';
+import { MemberStreams, swimRequest } from './member-streams.ts';
+import { type ClusterTransport, openTransport } from './transport.ts';
+
+export type CallResult = Result<CallValue, CallError>;
+
+/** Words between members; gossip's streams are requests. */
+const wordKind = 1;
+/** Lateness of the timer from which on it counts against the own health. */
+const lateMs: Millis = 500;
+
+export class MemberHost {
+  readonly hub: Hub;
+  readonly address: string;
+  readonly #options: MemberHostOptions;
+  readonly #clocks: Clocks;
+  readonly #suspends: SuspendDetector;
+  readonly #journal: Journal;
+  readonly #transport: ClusterTransport;
+  readonly #member: Member;
+  readonly #streams: MemberStreams;
+  readonly #calls = new Map<number, (result: CallResult) => void>();
+  #call = 0;
+  #state: 'open' | 'closed' | 'stopped' = 'open';
+  #timer: NodeJS.Timeout | null = null;
+  #wakeAt: Millis = Number.POSITIVE_INFINITY;
+  #taking = false;
+  #departed: (() => void) | null = null;
+  /** Longest lateness of the timer so far. */
+  #slowestTurnMs: Millis = 0;
+
+  private constructor(
+    options: MemberHostOptions,
+    parts: { journal: Journal; transport: ClusterTransport; clocks: Clocks },
+  ) {
+    this.#options = options;
+    this.#clocks = parts.clocks;
+    this.#journal = parts.journal;
+    this.#transport = parts.transport;
+    this.address = parts.transport.address;
+    this.hub = new Hub(options.watchersMax);
+    this.#suspends = new SuspendDetector(parts.clocks);
+    this.#streams = new MemberStreams(parts.transport, (input) => this.#step(input));
+    this.#member = new Member(
+      {
+        ...options,
+        random: seededRandom(randomInt(2 ** 32)),
+        now: parts.clocks.now(),
+        wall: parts.clocks.wall(),
+      },
+      parts.journal.restored satisfies MemberRestored,
+    );
+    this.#take();
+  }
+
+  /** The error says what to do. */
+  static async open(options: MemberHostOptions): Promise<Result<MemberHost, string>> {
+    let host: MemberHost | null = null;
+    let fault: string | null = null;
+    const step = (input: MemberInput): void => {
+      if (host !== null) host.#step(input);
+    };
+    const opened = await Journal.open({
+      path: options.path,
+      onDurable: (ticket) => step({ kind: 'persisted', ticket }),
+      onFatal: (error) => {
+        fault = error.message;
+        if (host !== null) host.#stop(fault);
+      },
+    });
+    if (!opened.ok) return err(opened.error.message);
+    const journal = opened.value;
+    const { uid, boot, boots, facts } = journal.restored;
+    const clocks = options.clocks ?? realClocks;
+    const transport = await openTransport({
+      listen: options.listen,
+      keys: options.keys,
+      self: { id: uid, boot },
+      cluster: (facts.cluster && readCluster(facts.cluster)?.id) ?? '',
+      boots: new Map([...boots].map(([id, both]) => [id, bootOf(both)])),
+      now: clocks.now,
+      ...(options.limitsOfTransport && { limits: options.limitsOfTransport }),
+      onDatagram: (from, bytes) => step({ kind: 'datagram', from: from.remote, bytes }),
+      onMessage: (from, kind, bytes) => {
+        if (kind === wordKind) step({ kind: 'message', from: { id: from.id, boot: from.boot }, bytes });
+      },
+      onRequest: (_from, kind, bytes) => {
+        if (host === null || kind !== swimRequest) throw new Error('not answered here');
+        return host.#streams.asked(bytes);
+      },
+      onForeign: (peer) => step({ kind: 'foreign', from: peer.remote }),
+      onProblem: (line) => options.onProblem?.(line),
+    });
+    if (!transport.ok) {
+      await journal.close();
+      return err(transport.error);
+    }
+    if (fault !== null) {
+      await transport.value.close();
+      return err(fault);
+    }
+    host = new MemberHost(options, { journal, transport: transport.value, clocks });
+    return ok(host);
+  }
+
+  /** The agreed state as this member has it now. Another object after a snapshot was installed. */
+  get replica(): Replica {
+    return this.#member.replica;
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open';
+  }
+
+  get slowestTurnMs(): Millis {
+    return this.#slowestTurnMs;
+  }
+
+  now(): Millis {
+    return this.#clocks.now();
+  }
+
+  status(): MemberStatus {
+    return this.#member.status();
+  }
+
+  /** Leader: from when on nobody writes under a lease of this pool given until now, on this clock. */
+  writesOverAt(pool: string): Millis | null {
+    return this.#member.writesOverAt(pool);
+  }
+
+  /** Whether leadership may move to a member with a higher priority now. */
+  mayMove(allowed: boolean): void {
+    this.#step({ kind: 'mayMove', allowed });
+  }
+
+  call(call: Call): Promise<CallResult> {
+    if (this.#state !== 'open') return Promise.resolve(err({ kind: 'closed' }));
+    this.#call += 1;
+    const id = this.#call;
+    return new Promise((resolve) => {
+      this.#calls.set(id, resolve);
+      this.#step({ kind: 'call', id, call });
+    });
+  }
+
+  #step(input: MemberInput): void {
+    if (this.#state !== 'open') return;
+    const now = this.#clocks.now();
+    const slept = this.#suspends.slept(now);
+    if (slept > 0) this.#member.step(now, { kind: 'stalled', ms: slept });
+    this.#member.step(now, input);
+    if (this.#taking) return;
+    this.#taking = true;
+    queueMicrotask(() => this.#take());
+  }
+
+  #take(): void {
+    this.#taking = false;
+    if (this.#state !== 'open') return;
+    const out = this.#member.take();
+    for (const job of out.persist) this.#journal.write(job);
+    for (const news of out.applied) {
+      if (news.kind === 'events') this.hub.tell(news.events);
+      else this.hub.replaced(this.#member.replica);
+    }
+    this.#send(out);
+    for (const { id, answer } of out.answers) {
+      this.#calls.get(id)?.(answer);
+      this.#calls.delete(id);
+    }
+    for (const event of out.events) this.#options.onEvent?.(event);
+    for (const effect of out.effects) this.#effect(effect);
+    this.#arm();
+  }
+
+  #send({ datagrams, messages, open, replies }: MemberOutput): void {
+    for (const { to, bytes } of datagrams) this.#transport.datagram(to, bytes);
+    for (const { to, bytes } of messages) this.#transport.send(to, wordKind, bytes);
+    for (const one of open) this.#streams.open(one);
+    this.#streams.answered(replies);
+  }
+
+  #effect(effect: Effect): void {
+    switch (effect.kind) {
+      case 'cluster':
+        return this.#transport.useCluster(effect.id);
+      case 'stop':
+        return this.#stop(effect.why);
+      case 'void-leases':
+        return this.#options.onVoidLeases?.(effect.why);
+      case 'departed':
+        return this.#departed?.();
+    }
+  }
+
+  #arm(): void {
+    if (this.#state !== 'open') return;
+    const at = this.#member.wakeAt();
+    if (at === this.#wakeAt && this.#timer !== null) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#wakeAt = at;
+    this.#timer = null;
+    if (at === Number.POSITIVE_INFINITY) return;
+    const delay = Math.min(Math.max(0, Math.ceil(at - this.#clocks.now())), 60_000);
+    this.#timer = setTimeout(() => this.#tick(), delay);
+  }
+
+  #tick(): void {
+    this.#timer = null;
+    const late = this.#clocks.now() - this.#wakeAt;
+    this.#slowestTurnMs = Math.max(this.#slowestTurnMs, late);
+    if (late > lateMs) this.#step({ kind: 'late', ms: late });
+    this.#step({ kind: 'tick' });
+  }
+
+  /** Ends it where it stands; the disk keeps what it has. */
+  #stop(why: string): void {
+    if (this.#state !== 'open') return;
+    this.#end('stopped');
+    void this.#transport.close();
+    void this.#journal.close();
+    this.#options.onStop(why);
+  }
+
+  #end(state: 'closed' | 'stopped'): void {
+    this.#state = state;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#streams.close();
+    for (const resolve of this.#calls.values()) resolve(err({ kind: 'closed' }));
+    this.#calls.clear();
+    this.hub.close();
+    this.#departed?.();
+  }
+
+  /** Hands leadership on and tells the others; `forGood`: out of the voters first. Then `close`. */
+  async leave(forGood = false): Promise<CallResult> {
+    const told = new Promise<void>((resolve) => {
+      this.#departed = resolve;
+    });
+    const result = await this.call({ kind: 'leave', forGood });
+    if (result.ok) await told;
+    return result;
+  }
+
+  /** At once: the others notice by themselves. Calls are answered as closed. */
+  async close(): Promise<void> {
+    if (this.#state === 'open') this.#end('closed');
+    await this.#transport.close();
+    await this.#journal.close();
+  }
+}

@@ -1,0 +1,23 @@
+/** What a member's host is told, and whom it tells. */
+import type { Effect, MemberEvent, MemberOptions } from '../member/contract.ts';
+import type { Clocks } from './clocks.ts';
+import type { TransportLimits } from './wire.ts';
+
+export interface MemberHostOptions extends Omit<MemberOptions, 'random' | 'now' | 'wall'> {
+  /** The data folder; made if it is not there. */
+  readonly path: string;
+  /** `host:port` to bind. */
+  readonly listen: string;
+  /** Secrets of the cluster, the sealing one first. None: only loopback can be bound. */
+  readonly keys: readonly Uint8Array[];
+  /** It takes no part any more: end the process. One line that says why, and what to do. Told once. */
+  onStop(why: string): void;
+  onEvent?(event: MemberEvent): void;
+  /** No write may begin under leases that were given before this. */
+  onVoidLeases?(why: Extract<Effect, { readonly kind: 'void-leases' }>['why']): void;
+  /** One line for the log. */
+  onProblem?(line: string): void;
+  readonly watchersMax?: number;
+  readonly limitsOfTransport?: Partial<TransportLimits>;
+  readonly clocks?: Clocks;
+}

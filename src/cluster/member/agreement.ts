@@ -1,0 +1,218 @@
+/**
+ * The driver of agreement and state: raft's loop as its contract says, around one replica.
+ *
+ *   raft.take -> persist (queued) -> apply to the replica -> send -> answer
+ *
+ * Who proposes, changes or reads here gets its answer by a function of its own, once. Beside that: the agreed clock, the
+ * leader's `expire`, snapshots (written in slices, between other work), and what an entry of a newer version means.
+ */
+import type { Millis } from '../../base/ids.ts';
+import type { Change, Outcome, Persist, RaftEvent, RaftInput, RaftOutput, RaftStatus } from '../raft/contract.ts';
+import type { Restored } from '../raft/model.ts';
+import { Raft } from '../raft/raft.ts';
+import { AgreedClock } from '../replica/clock.ts';
+import type { ReplicaEvent } from '../replica/events.ts';
+import { Replica } from '../replica/replica.ts';
+import { Capture, restore } from '../replica/snapshot.ts';
+import type { Core } from './core.ts';
+
+export interface AgreementNews {
+  raftEvent(event: RaftEvent): void;
+  /** Entries were applied, or the whole state was replaced. */
+  applied(): void;
+  stateEvent(event: ReplicaEvent): void;
+}
+
+/** Of a snapshot, written per step. */
+const sliceBytes = 512 * 1024;
+/** Over the largest value: its key and the rest of its proposal. */
+const proposalExtra = 64 * 1024;
+
+export class Agreement {
+  readonly raft: Raft;
+  readonly clock: AgreedClock;
+  replica: Replica;
+  readonly #core: Core;
+  readonly #news: AgreementNews;
+  readonly #outcomes = new Map<number, (outcome: Outcome) => void>();
+  readonly #reads = new Map<number, (index: number | null) => void>();
+  #id = 0;
+  #status: RaftStatus | null = null;
+  #snapshotAt: number;
+  #capture: {
+    readonly index: number;
+    readonly slices: Generator<Uint8Array, void>;
+    readonly done: Uint8Array[];
+  } | null = null;
+
+  constructor(core: Core, restored: Restored, news: AgreementNews) {
+    this.#core = core;
+    this.#news = news;
+    const { options, uid: id, boot, now, limits } = core;
+    const { random, metadata, raft: numbers, raftRules } = options;
+    this.raft = new Raft(
+      {
+        maxEntryBytes: limits.valueBytes + proposalExtra,
+        ...numbers,
+        ...(raftRules && { rules: raftRules }),
+        ...{ id, boot, now, random, priority: metadata.priority, witness: metadata.witness },
+      },
+      restored,
+    );
+    this.clock = new AgreedClock({ wall: options.wall + (now - options.now), monotonic: now });
+    this.replica = new Replica(limits);
+    this.#snapshotAt = restored.snapshot.index;
+    if (restored.snapshot.data.byteLength > 0) this.#install(restored.snapshot.data);
+  }
+
+  /** What a leader would stamp now. */
+  get agreedNow(): Millis {
+    return this.#core.rules.stamp(this.clock.now(this.#core.now), this.replica.now);
+  }
+
+  /**
+   * A member that has the agreed time says what it is. A follower takes its leader's; whoever was started since, and so has
+   * but a wall clock, takes anybody's before it may lead. So no new leader is ahead of the one before, whose locks and
+   * leases would else run out early.
+   */
+  heardTime(agreed: Millis, isLeaders: boolean): void {
+    if (isLeaders || !this.clock.live) this.clock.heard(agreed, this.#core.now, true);
+  }
+
+  /** Null as long as it comes from this member's own wall clock. Whoever leads says what the time is. */
+  agreedTime(): Millis | null {
+    if (!this.clock.live && this.status.role === 'leader') this.clock.heard(this.agreedNow, this.#core.now, true);
+    return this.clock.live ? this.agreedNow : null;
+  }
+
+  /** As of the last step or take; asked for many times between two. */
+  get status(): RaftStatus {
+    this.#status ??= this.raft.status();
+    return this.#status;
+  }
+
+  step(input: RaftInput): void {
+    this.#status = null;
+    this.raft.step(this.#core.now, input);
+  }
+
+  propose(data: Uint8Array, strong: boolean, done: (outcome: Outcome) => void): void {
+    const id = this.#next();
+    this.#outcomes.set(id, done);
+    this.step({ kind: 'propose', id, data, strong });
+  }
+
+  change(change: Change, force: boolean, done: (outcome: Outcome) => void): void {
+    const id = this.#next();
+    this.#outcomes.set(id, done);
+    this.step({ kind: 'change', id, change, force });
+  }
+
+  /** `lease`: a leader's own lease is enough. */
+  read(lease: boolean, done: (index: number | null) => void): void {
+    const id = this.#next();
+    this.#reads.set(id, done);
+    this.step({ kind: 'read', id, lease });
+  }
+
+  #next(): number {
+    this.#id += 1;
+    return this.#id;
+  }
+
+  /** When something of the state runs out, on our clock. Only its leader has to look. */
+  expiryAt(): Millis {
+    return this.#core.now + this.replica.nextExpiry() - this.agreedNow;
+  }
+
+  wakeAt(): Millis {
+    return this.#capture === null ? this.raft.wakeAt() : this.#core.now;
+  }
+
+  /** Does what raft says, until it says nothing more. */
+  drain(): readonly Persist[] {
+    const persists: Persist[] = [];
+    this.#writeSnapshot();
+    for (let round = 0; round < 32; round++) {
+      const out = this.raft.take();
+      this.#status = null;
+      if (isEmpty(out)) break;
+      if (out.persist !== null) persists.push(out.persist);
+      this.#do(out);
+      if (this.#core.stopped !== null) break;
+    }
+    return persists;
+  }
+
+  #do(out: RaftOutput): void {
+    if (out.apply !== null) this.#apply(out.apply);
+    for (const message of out.send) this.#core.say(message.to, { kind: 'raft', message });
+    for (const event of out.events) {
+      this.#core.out.events.push({ kind: 'raft', event });
+      this.#news.raftEvent(event);
+    }
+    for (const { id, outcome } of [...out.proposals, ...out.changes]) {
+      const done = this.#outcomes.get(id);
+      this.#outcomes.delete(id);
+      done?.(outcome);
+    }
+    for (const { id, index } of out.reads) {
+      const done = this.#reads.get(id);
+      this.#reads.delete(id);
+      done?.(index);
+    }
+  }
+
+  #apply({ snapshot, entries }: NonNullable<RaftOutput['apply']>): void {
+    if (snapshot !== null) this.#install(snapshot.data);
+    for (const entry of entries) {
+      if (this.#core.stopped !== null) return;
+      const { events } = this.replica.apply({ ...entry, data: entry.kind === 'data' ? entry.data : null });
+      this.clock.heard(this.replica.now, this.#core.now, false);
+      for (const event of events) this.#news.stateEvent(event);
+      if (events.length > 0) this.#core.out.applied.push({ kind: 'events', index: entry.index, events });
+    }
+    this.#considerSnapshot();
+    this.#news.applied();
+  }
+
+  #install(data: Uint8Array): void {
+    const state = restore(data);
+    if (!state.ok) {
+      this.#core.stop('disk', `the snapshot of the agreed state can't be used: it is ${state.error}`);
+      return;
+    }
+    this.replica = state.value;
+    this.#capture = null;
+    this.#snapshotAt = this.replica.index;
+    this.clock.heard(this.replica.now, this.#core.now, false);
+    this.#core.out.applied.push({ kind: 'replaced' });
+  }
+
+  #considerSnapshot(): void {
+    const { index } = this.replica;
+    if (this.#capture !== null || index - this.#snapshotAt < this.#core.settings.snapshotEvery) return;
+    this.#snapshotAt = index;
+    this.#capture = { index, slices: new Capture(this.replica).slices(sliceBytes), done: [] };
+  }
+
+  #writeSnapshot(): void {
+    if (this.#capture === null) return;
+    const { index, slices, done } = this.#capture;
+    const next = slices.next();
+    if (next.done !== true) return void done.push(next.value);
+    this.#capture = null;
+    const data = new Uint8Array(done.reduce((sum, slice) => sum + slice.byteLength, 0));
+    let at = 0;
+    for (const slice of done) {
+      data.set(slice, at);
+      at += slice.byteLength;
+    }
+    this.step({ kind: 'snapshot', index, data });
+  }
+}
+
+const isEmpty = (out: RaftOutput): boolean =>
+  out.persist === null &&
+  out.apply === null &&
+  out.send.length + out.proposals.length + out.changes.length + out.reads.length + out.events.length === 0;

@@ -1,0 +1,83 @@
+/**
+ * One queue to the disk: what agreement writes, and this member's own facts and its peers' boots. Jobs go out in order;
+ * that they are on disk is told late, in any order. What rests on a job happens when that job and all before it are there.
+ */
+import type { MemberId } from '../../base/ids.ts';
+import type { Persist } from '../raft/contract.ts';
+import type { DiskFacts, MemberPersist } from './contract.ts';
+import { diskEntry, diskSnapshot, hardBytes } from './disk-codec.ts';
+import type { MemberRules } from './rules.ts';
+
+interface Job {
+  readonly ticket: number;
+  readonly raft: number | null;
+  readonly after: readonly (() => void)[];
+  returned: boolean;
+}
+
+export class DiskQueue {
+  readonly #rules: MemberRules;
+  readonly #jobs: Job[] = [];
+  #ticket = 0;
+  #facts: { promise?: Uint8Array | null; cluster?: Uint8Array | null } = {};
+  #boots = new Map<MemberId, number>();
+  #then: (() => void)[] = [];
+
+  constructor(rules: MemberRules) {
+    this.#rules = rules;
+  }
+
+  /** Calls `then` when it is on disk. */
+  fact(facts: DiskFacts, then: () => void): void {
+    this.#facts = { ...this.#facts, ...facts };
+    this.#later(then);
+  }
+
+  boot(id: MemberId, both: number, then: () => void): void {
+    this.#boots.set(id, both);
+    this.#later(then);
+  }
+
+  #later(then: () => void): void {
+    if (this.#rules.waitsForDisk()) this.#then.push(then);
+    else then();
+  }
+
+  /** Jobs to write now, in order: own facts with the first. */
+  take(raft: readonly Persist[]): readonly MemberPersist[] {
+    const own = Object.keys(this.#facts).length > 0 || this.#boots.size > 0;
+    const jobs: MemberPersist[] = raft.map((one) => this.#job(one));
+    if (own && jobs.length === 0) jobs.push(this.#job(null));
+    return jobs;
+  }
+
+  #job(raft: Persist | null): MemberPersist {
+    this.#ticket += 1;
+    const ticket = this.#ticket;
+    this.#jobs.push({ ticket, raft: raft?.ticket ?? null, after: this.#then, returned: false });
+    const job: MemberPersist = {
+      ticket,
+      truncateFrom: raft?.truncateFrom ?? null,
+      compactTo: raft?.compactTo ?? null,
+      snapshot: raft === null || raft.snapshot === null ? null : diskSnapshot(raft.snapshot),
+      entries: raft?.entries.map(diskEntry) ?? [],
+      hard: raft === null || raft.hard === null ? null : hardBytes(raft.hard),
+      facts: this.#facts,
+      boots: [...this.#boots],
+    };
+    this.#then = [];
+    this.#facts = {};
+    this.#boots = new Map();
+    return job;
+  }
+
+  /** A commit returned. What can go on now: agreement's ticket at once, own things in order. */
+  returned(ticket: number): { readonly raft: number | null; readonly after: readonly (() => void)[] } {
+    const job = this.#jobs.find((one) => one.ticket === ticket);
+    if (job === undefined || job.returned) return { raft: null, after: [] };
+    job.returned = true;
+    const after: (() => void)[] = [];
+    while (this.#jobs[0]?.returned) after.push(...this.#jobs.shift()!.after);
+    return { raft: job.raft, after };
+  }
+}

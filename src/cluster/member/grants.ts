@@ -1,0 +1,70 @@
+/**
+ * Leave to write: the leader's side (2.3, 2.6, 2.7).
+ *
+ *   asked --in the configuration, epoch open--> a round begun after this --confirmed, still so--> granted
+ *
+ * The asker counts from when it sent; so whatever is granted here is over, on our clock, by when the request came + L +
+ * drift. A new leader knows nothing of its predecessors' grants but that none was asked for later than agreement's
+ * `lastPossibleGrant`. Who is removed may hold one for L + drift more.
+ */
+import type { MemberId, Millis } from '../../base/ids.ts';
+import { writeLeaseMs } from '../coordinator.ts';
+import { isMember } from '../raft/model.ts';
+import type { Agreement } from './agreement.ts';
+import type { Core } from './core.ts';
+import type { Reply } from './desk.ts';
+
+export class Grants {
+  readonly #core: Core;
+  readonly #agreement: Agreement;
+  /** Per pool: when the newest request that was granted came. */
+  readonly #granted = new Map<string, Millis>();
+  /** When somebody was left out last. */
+  #leftAt = Number.NEGATIVE_INFINITY;
+
+  constructor(core: Core, agreement: Agreement) {
+    this.#core = core;
+    this.#agreement = agreement;
+  }
+
+  ask(from: MemberId, wish: { readonly pool: string; readonly epoch: number }, reply: Reply): void {
+    const cameAt = this.#core.now;
+    if (!this.#may(from, wish)) return this.#refuse(from, wish.pool, reply);
+    const { term } = this.#agreement.status;
+    this.#agreement.read(false, (index) => {
+      const status = this.#agreement.status;
+      const confirmed = this.#core.rules.grantConfirmed(index) && status.role === 'leader' && status.term === term;
+      if (!confirmed || status.transferring !== null) return reply({ kind: 'refused', why: 'not-leader' });
+      if (!this.#may(from, wish)) return this.#refuse(from, wish.pool, reply);
+      this.#granted.set(wish.pool, Math.max(cameAt, this.#granted.get(wish.pool) ?? cameAt));
+      reply({ kind: 'done' });
+    });
+  }
+
+  #may(from: MemberId, { pool, epoch }: { readonly pool: string; readonly epoch: number }): boolean {
+    const { config } = this.#agreement.status;
+    return this.#core.rules.mayGrant({ inConfig: isMember(config, from), epoch, open: this.#open(pool) });
+  }
+
+  #refuse(from: MemberId, pool: string, reply: Reply): void {
+    const { config } = this.#agreement.status;
+    if (!isMember(config, from)) reply({ kind: 'refused', why: 'not-member' });
+    else reply({ kind: 'not-open', open: this.#open(pool) });
+  }
+
+  #open(pool: string): number | null {
+    return this.#core.options.openEpoch?.(pool) ?? null;
+  }
+
+  someoneLeft(): void {
+    this.#leftAt = this.#core.now;
+  }
+
+  /** From when on no member writes under a lease of this pool that was given until now; null: we don't lead. */
+  overAt(pool: string): Millis | null {
+    const { lastPossibleGrant } = this.#agreement.status;
+    if (lastPossibleGrant === null) return null;
+    const newest = Math.max(lastPossibleGrant, this.#granted.get(pool) ?? lastPossibleGrant, this.#leftAt);
+    return newest + this.#core.rules.withDrift(writeLeaseMs);
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * What must hold of a cluster as a whole, and what its shape can't survive.
+ *
+ * The first voters are exactly `address` and `seeds`. A member that joins later needs no more than a seed that is in the
+ * cluster, but its file says the same: so any member can be made anew from it.
+ */
+import { clusterKeysMax, isLoopbackMember } from './cluster-words.ts';
+import type { Draft } from './draft.ts';
+import { keyPlaceOf, type Ledger, placeOf } from './ledger.ts';
+import { at } from './tree.ts';
+
+type ClusterDraft = NonNullable<Draft['cluster']>;
+
+export function checkCluster({ cluster, listen, admin }: Draft, ledger: Ledger): void {
+  if (!cluster) {
+    const dataDir = at(ledger.tree, ['dataDir']);
+    if (cluster === undefined && dataDir?.kind === 'scalar' && dataDir.fromEnv !== true)
+      ledger.problems.warning(
+        keyPlaceOf(ledger, ['dataDir']),
+        'dataDir has no effect without cluster',
+        'remove it, or add cluster',
+      );
+    return;
+  }
+  checkVoters(cluster, ledger);
+  checkKeys(cluster, ledger);
+  checkShape(cluster, ledger);
+  if (cluster.witness) checkWitness(ledger);
+  const own = cluster.witness ? [] : (listen ?? []);
+  const taken = [...own, ...(admin ? [admin] : [])].some(({ address }) => address.name === cluster.address);
+  if (taken)
+    ledger.problems.error(
+      placeOf(ledger, ['cluster', 'address']),
+      `${cluster.address} is a listener's or the admin API's address as well`,
+      'give one of them another port',
+    );
+}
+
+function checkVoters({ address, seeds, expect }: ClusterDraft, ledger: Ledger): void {
+  const voters = new Set([address, ...seeds]);
+  if (voters.size === expect) return;
+  const all = [...voters].join(', ');
+  ledger.problems.error(
+    placeOf(ledger, ['cluster', 'expect']),
+    `expect is ${expect}, but address and seeds are ${voters.size} member${voters.size === 1 ? '' : 's'}: ${all}`,
+    'name in seeds every other member that forms the cluster, and no more; or correct expect',
+  );
+}
+
+function checkKeys({ address, key }: ClusterDraft, ledger: Ledger): void {
+  const place = placeOf(ledger, ['cluster', 'key']);
+  if (key.length === 0 && !isLoopbackMember(address)) {
+    ledger.problems.error(
+      placeOf(ledger, ['cluster']),
+      `without a key everybody who reaches ${address} could speak as a member`,
+      `set cluster.key to \${CLUSTER_KEY:?set it}, made with: openssl rand -base64 32`,
+    );
+  }
+  if (key.length > clusterKeysMax)
+    ledger.problems.error(place, `there are ${key.length} keys; at most ${clusterKeysMax} are possible`);
+  if (new Set(key).size < key.length) ledger.problems.error(place, 'a key is there twice', 'remove one of the two');
+}
+
+/** It would be accepted and ignored otherwise. */
+function checkWitness(ledger: Ledger): void {
+  for (const key of ['listen', 'pools', 'routes']) {
+    if (at(ledger.tree, [key]) === null) continue;
+    ledger.problems.error(
+      keyPlaceOf(ledger, [key]),
+      `${key} has no effect on a witness, which carries no traffic`,
+      'remove it, or remove cluster.witness',
+    );
+  }
+}
+
+/** Quorum is more than half: one more member than an odd number makes nothing more survivable. */
+function checkShape({ expect }: ClusterDraft, ledger: Ledger): void {
+  const place = placeOf(ledger, ['cluster', 'expect']);
+  if (expect === 2) {
+    ledger.problems.warning(
+      place,
+      'a cluster of 2 members survives the loss of none: when either is gone, nothing can be agreed until it is back',
+      'add a witness as the third member and set expect: 3',
+    );
+  } else if (expect % 2 === 0) {
+    ledger.problems.warning(
+      place,
+      `a cluster of ${expect} members survives the loss of ${expect / 2 - 1}, no more than one of ${expect - 1} does, and not its split into halves`,
+      `set expect to ${expect - 1} or ${expect + 1}`,
+    );
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Variables that stand for keys by their own names, whether or not the file mentions them:
+ *
+ *   STATE_DIRECTORY       dataDir, if the file has none (systemd sets it)
+ *   CLUSTER_NODE_ID, CLUSTER_ADDRESS, CLUSTER_PORT, CLUSTER_SEED_NODES, CLUSTER_NODE_PRIORITY
+ *                         override their keys of a `cluster:` that the file has; without one they mean nothing
+ *
+ * They become part of the tree, before any schema sees it: so they are checked, and printed with where they came from,
+ * like all that was written. An empty variable counts as one that is not set.
+ */
+import { clusterPort, splitAddress } from './cluster-words.ts';
+import { type Env, typed } from './expand.ts';
+import { at, type ListTree, type MapTree, type Mark, type ScalarTree, type Tree } from './tree.ts';
+
+export function withEnvironment(tree: Tree, env: Env): Tree {
+  if (tree.kind !== 'map') return tree;
+  const values: Record<string, Tree> = {};
+  const folder = given(env, 'STATE_DIRECTORY')?.split(':')[0];
+  if (folder !== undefined && !tree.entries.has('dataDir')) {
+    values['dataDir'] = scalar(folder, ['STATE_DIRECTORY'], tree.mark);
+  }
+  const cluster = tree.entries.get('cluster')?.value;
+  if (cluster !== undefined) values['cluster'] = withCluster(cluster, env);
+  return withEntries(tree, values);
+}
+
+function withCluster(cluster: Tree, env: Env): Tree {
+  const isEmpty = cluster.kind === 'scalar' && cluster.value === null && cluster.broken !== true;
+  if (cluster.kind !== 'map' && !isEmpty) return cluster;
+  const { mark } = cluster;
+  const values: Record<string, Tree> = {};
+  const put = (key: string, name: string): void => {
+    const text = given(env, name);
+    if (text !== undefined) values[key] = scalar(text, [name], mark);
+  };
+  put('member', 'CLUSTER_NODE_ID');
+  put('priority', 'CLUSTER_NODE_PRIORITY');
+  const address = addressFrom(cluster, env);
+  if (address !== null) values['address'] = address;
+  const seeds = given(env, 'CLUSTER_SEED_NODES');
+  if (seeds !== undefined) values['seeds'] = seedsFrom(seeds, mark);
+  if (Object.keys(values).length === 0) return cluster;
+  return withEntries(cluster.kind === 'map' ? cluster : { kind: 'map', mark, entries: new Map() }, values);
+}
+
+/** Either variable alone changes its half of the address. */
+function addressFrom(cluster: Tree, env: Env): ScalarTree | null {
+  const host = given(env, 'CLUSTER_ADDRESS');
+  const port = given(env, 'CLUSTER_PORT');
+  if (host === undefined && port === undefined) return null;
+  const written = at(cluster, ['address']);
+  const before = splitAddress(written?.kind === 'scalar' ? String(written.value ?? '') : '');
+  const named = host === undefined ? before : splitAddress(host);
+  const text = `${named.host}:${port ?? named.port ?? before.port ?? clusterPort}`;
+  const names = [...(host === undefined ? [] : ['CLUSTER_ADDRESS']), ...(port === undefined ? [] : ['CLUSTER_PORT'])];
+  return scalar(text, names, cluster.mark);
+}
+
+function seedsFrom(text: string, mark: Mark): ListTree {
+  const seeds = text.split(/[\s,]+/).filter((one) => one !== '');
+  return { kind: 'list', mark, items: seeds.map((seed) => scalar(seed, ['CLUSTER_SEED_NODES'], mark)) };
+}
+
+const given = (env: Env, name: string): string | undefined =>
+  Object.hasOwn(env, name) && env[name] !== '' ? env[name] : undefined;
+
+const scalar = (text: string, variables: readonly string[], mark: Mark): ScalarTree => ({
+  kind: 'scalar',
+  mark,
+  value: typed(text),
+  written: text,
+  variables,
+  fromEnv: true,
+});
+
+function withEntries(map: MapTree, values: Readonly<Record<string, Tree>>): MapTree {
+  const entries = new Map(map.entries);
+  for (const [key, value] of Object.entries(values)) {
+    entries.set(key, { key: map.entries.get(key)?.key ?? value.mark, value });
+  }
+  return { ...map, entries };
+}

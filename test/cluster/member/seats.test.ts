@@ -1,0 +1,159 @@
+import { describe, expect, it } from 'vitest';
+import { Lab, textAt } from './lab.ts';
+
+function formed(count = 3): Lab {
+  const lab = Lab.of(count);
+  lab.start();
+  lab.form();
+  return lab;
+}
+
+const voters = (lab: Lab): number => lab.leader!.up.status().raft!.config.voters.length;
+
+describe('7.3 who votes', () => {
+  it('neither a crash nor gossip nor a stop for a while changes it', () => {
+    const lab = formed();
+    const [one, two] = lab.followers();
+    lab.crash(one!.name);
+    lab.run(60_000);
+    expect(voters(lab)).toBe(3);
+    lab.start(one!.name);
+    lab.form(15_000);
+    expect(lab.answer(two!.name, { kind: 'leave', forGood: false }, 15_000)).toMatchObject({ ok: true });
+    expect(two!.effects).toContainEqual({ kind: 'departed' });
+    lab.crash(two!.name);
+    lab.run(10_000);
+    expect(voters(lab)).toBe(3);
+  });
+
+  it('a leader that stops for a while hands leadership on first', () => {
+    const lab = formed();
+    const leader = lab.leader!;
+    expect(lab.answer(leader.name, { kind: 'leave', forGood: false }, 15_000)).toMatchObject({ ok: true });
+    lab.crash(leader.name);
+    expect(lab.run(300, () => lab.leader !== null)).toBe(true);
+  });
+
+  it('who is removed stops, says so, and does not come back by itself; under a new uid it does', () => {
+    const lab = formed();
+    const [follower, other] = lab.followers();
+    const remove = { kind: 'change', change: 'remove', member: follower!.name } as const;
+    expect(lab.answer(other!.name, remove)).toMatchObject({ ok: true });
+    expect(voters(lab)).toBe(2);
+    expect(lab.run(20_000, () => follower!.up.status().phase === 'stopped')).toBe(true);
+    expect(follower!.up.status().stop).toMatchObject({ reason: 'removed' });
+    lab.crash(follower!.name);
+    lab.start(follower!.name);
+    lab.run(20_000);
+    expect(voters(lab)).toBe(2);
+    lab.loseDisk(follower!.name);
+    lab.start(follower!.name);
+    expect(lab.run(60_000, () => voters(lab) === 3)).toBe(true);
+    lab.form(10_000);
+  });
+
+  it('leave: out of the voters, then out of gossip; the last voter can’t', () => {
+    const lab = formed();
+    const [follower] = lab.followers();
+    expect(lab.answer(follower!.name, { kind: 'leave', forGood: true }, 15_000)).toMatchObject({ ok: true });
+    expect(voters(lab)).toBe(2);
+    expect(lab.run(2000, () => lab.leader!.up.status().missing.length === 0)).toBe(true);
+    expect(lab.set(lab.leader!.name, 'k', 'v')).toMatchObject({ ok: true });
+  });
+
+  it('the leader itself can leave for good', () => {
+    const lab = formed();
+    lab.set('a', 'k', 'v');
+    const leader = lab.leader!;
+    expect(lab.answer(leader.name, { kind: 'leave', forGood: true }, 15_000)).toMatchObject({ ok: true });
+    lab.crash(leader.name);
+    expect(lab.run(5000, () => lab.leader !== null)).toBe(true);
+    expect(voters(lab)).toBe(2);
+    expect(textAt(lab.leader!, 'k')).toBe('v');
+  });
+
+  it('a change that the new quorum could not commit now is refused', () => {
+    const lab = formed();
+    const [one, two] = lab.followers();
+    lab.crash(one!.name);
+    lab.run(2000);
+    expect(lab.answer(lab.leader!.name, { kind: 'change', change: 'remove', member: two!.name })).toEqual({
+      ok: false,
+      error: { kind: 'change-refused', why: 'no-quorum-after' },
+    });
+    expect(lab.answer(lab.leader!.name, { kind: 'change', change: 'remove', member: 'nobody' })).toEqual({
+      ok: false,
+      error: { kind: 'change-refused', why: 'no-such-member' },
+    });
+  });
+
+  it('leadership is handed over when asked', () => {
+    const lab = formed();
+    const [one, two] = lab.followers();
+    expect(lab.answer(one!.name, { kind: 'transfer', to: two!.name })).toMatchObject({ ok: true });
+    expect(lab.run(2000, () => lab.leader === two)).toBe(true);
+  });
+
+  it('leadership that nobody could take over stays, and the answer says so', () => {
+    const lab = formed();
+    const leader = lab.leader!;
+    expect(lab.answer(leader.name, { kind: 'transfer', to: leader.name })).toMatchObject({ ok: true });
+    expect(lab.answer(leader.name, { kind: 'transfer', to: 'nobody' })).toMatchObject({
+      error: { why: 'no-such-member' },
+    });
+    const alone = new Lab();
+    alone.add('a', { expect: 0, seeds: [] });
+    alone.start();
+    alone.form();
+    expect(alone.answer('a', { kind: 'transfer', to: null })).toEqual({
+      ok: false,
+      error: { kind: 'change-refused', why: 'change-void' },
+    });
+  });
+});
+
+describe('what is shown', () => {
+  it('each member’s state and the cluster’s, with the reason', () => {
+    const lab = formed();
+    const leader = lab.leader!;
+    const [one, two] = lab.followers();
+    const shown = (of: string): string | undefined => leader.up.status().members.find(({ name }) => name === of)?.state;
+    expect([shown(leader.name), shown(one!.name)]).toEqual(['LEADER', 'ACTIVE']);
+    lab.crash(one!.name);
+    expect(lab.run(30_000, () => shown(one!.name) === 'UNREACHABLE')).toBe(true);
+    expect(leader.up.status()).toMatchObject({ state: 'DEGRADED', reason: `not reached: ${one!.name}` });
+    lab.crash(two!.name);
+    expect(lab.run(30_000, () => !leader.up.status().quorum)).toBe(true);
+    expect(leader.up.status().reason).toContain('no leader with a quorum');
+  });
+
+  it('who lags, in entries and seconds', () => {
+    const lab = formed();
+    const leader = lab.leader!;
+    const [one] = lab.followers();
+    lab.part(leader.name, one!.name);
+    for (let i = 0; i < 10; i++) lab.set(leader.name, 'k', `${i}`);
+    lab.run(600);
+    const line = leader.up.status().members.find(({ name }) => name === one!.name);
+    expect(line?.lag?.entries).toBeGreaterThanOrEqual(10);
+    expect(line?.lag?.seconds).toBeGreaterThan(0.5);
+  });
+
+  it('a snapshot brings a member that was away far too long, and the log stays short', () => {
+    const lab = Lab.of(3, { settings: { snapshotEvery: 50 }, raft: { keepEntries: 10 } });
+    lab.start();
+    lab.form();
+    const [one] = lab.followers();
+    lab.crash(one!.name);
+    for (let i = 0; i < 200; i++) lab.set(lab.leader!.name, `k${i}`, 'v');
+    expect(lab.leader!.disk.entries.length).toBeLessThan(120);
+    lab.start(one!.name);
+    expect(lab.run(15_000, () => textAt(one!, 'k199') === 'v')).toBe(true);
+    expect(textAt(one!, 'k0')).toBe('v');
+    expect(one!.replaced).toBeGreaterThan(0);
+    lab.crash('a', 'b', 'c');
+    lab.start();
+    const isThere = (): boolean => lab.running.every((host) => textAt(host, 'k199') === 'v');
+    expect(lab.run(10_000, isThere)).toBe(true);
+  });
+});

@@ -1,0 +1,113 @@
+/**
+ * The simulation from the command line.
+ *
+ *   npm run sim -- --seeds 10000 [--from 1] [--jobs 2]     many seeds; prints those that fail, and what was covered
+ *   npm run sim -- --seed 42 [--lines 200] [--script FILE] one seed with its timeline, or with a schedule written by hand
+ *   npm run sim -- --seed 42 --print-script                its schedule, to be changed by hand
+ *   npm run sim -- --seed 42 --shorten                     the shortest schedule that still fails
+ */
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { parentPort, Worker, workerData } from 'node:worker_threads';
+import { Coverage } from './coverage.ts';
+import { type Line, parseScript, scriptText } from './script.ts';
+import { failureText, isFailure, optionsOf, runSeed, runSeeds, type SeedsResult } from './seeds.ts';
+import { World } from './world.ts';
+
+interface Part {
+  readonly from: number;
+  readonly to: number;
+  readonly step: number;
+}
+
+function* seedsOf({ from, to, step }: Part): Generator<number> {
+  for (let seed = from; seed < to; seed += step) yield seed;
+}
+
+function partOf(worker: Part): Promise<SeedsResult> {
+  return new Promise((resolve, reject) => {
+    const thread = new Worker(new URL(import.meta.url), { workerData: worker });
+    thread.once('message', (result: SeedsResult) => resolve(result));
+    thread.once('error', reject);
+  });
+}
+
+async function many(count: number, from: number, jobs: number): Promise<boolean> {
+  const began = performance.now();
+  const parts = Array.from({ length: jobs }, (_, job) => partOf({ from: from + job, to: from + count, step: jobs }));
+  const results = await Promise.all(parts);
+  const coverage = new Coverage();
+  for (const result of results) coverage.add([...result.coverage.counts]);
+  const failures = results.flatMap((result) => result.failures).sort((a, b) => a.seed - b.seed);
+  const sum = (of: (result: SeedsResult) => number): number => results.reduce((all, result) => all + of(result), 0);
+  const seconds = (performance.now() - began) / 1000;
+  console.log(coverage.table());
+  console.log(
+    `${count} seeds in ${seconds.toFixed(1)} s (${(count / seconds).toFixed(1)}/s): ${sum(({ steps }) => steps)} steps, ${sum(({ committed }) => committed)} entries, ${sum(({ answered }) => answered)} answers, slowest recovery ${Math.round(Math.max(...results.map(({ slowestHealMs }) => slowestHealMs)))} ms`,
+  );
+  if (failures.length > 0) console.log(`${failures.length} FAILED\n${failureText(failures)}`);
+  return failures.length === 0;
+}
+
+function one(seed: number, script: readonly Line[] | null, lines: number): boolean {
+  const world = new World(seed, { ...optionsOf(seed), ...(script && { script }) });
+  let verdict = '';
+  try {
+    const { steps, committed, terms, clients } = world.run();
+    verdict = `sound: ${steps} steps, ${committed} entries, ${terms} leaders, ${JSON.stringify(clients)}`;
+    return true;
+  } catch (error) {
+    verdict = `FAILED ${error instanceof Error ? error.stack : String(error)}\nthen: ${world.picture()}`;
+    return false;
+  } finally {
+    for (const line of world.timeline.lines(lines)) console.log(line);
+    console.log(verdict);
+  }
+}
+
+/** Leaves lines out, in ever smaller pieces, as long as the same rule is broken. */
+function shorten(seed: number): boolean {
+  const first = runSeed(seed);
+  if (!isFailure(first)) return true;
+  const fails = (script: readonly Line[]): boolean => {
+    const result = runSeed(seed, { script });
+    return isFailure(result) && result.rule === first.rule;
+  };
+  let script = new World(seed, optionsOf(seed)).script;
+  for (let size = Math.ceil(script.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+    for (let at = 0; at < script.length; ) {
+      const shorter = script.filter((_, i) => i < at || i >= at + size);
+      if (fails(shorter)) script = shorter;
+      else at += size;
+    }
+  }
+  console.log(`# seed ${seed} breaks "${first.rule}" with only this\n${scriptText(script)}`);
+  return false;
+}
+
+async function main(): Promise<boolean> {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: 'string' },
+      from: { type: 'string', default: '1' },
+      jobs: { type: 'string', default: '1' },
+      seed: { type: 'string' },
+      lines: { type: 'string', default: 'Infinity' },
+      script: { type: 'string' },
+      'print-script': { type: 'boolean', default: false },
+      shorten: { type: 'boolean', default: false },
+    },
+  });
+  if (values.seed === undefined) return many(Number(values.seeds ?? '500'), Number(values.from), Number(values.jobs));
+  const seed = Number(values.seed);
+  if (values.shorten) return shorten(seed);
+  if (values['print-script']) {
+    console.log(scriptText(new World(seed, optionsOf(seed)).script));
+    return true;
+  }
+  const script = values.script === undefined ? null : parseScript(readFileSync(values.script, 'utf8'));
+  return one(seed, script, Number(values.lines));
+}
+
+if (parentPort !== null) parentPort.postMessage(runSeeds(seedsOf(workerData as Part)));
+else process.exitCode = (await main()) ? 0 : 1;

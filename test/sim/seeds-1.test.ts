@@ -1,0 +1,3 @@
+import { simulate } from './run.ts';
+
+simulate(1, 125);
