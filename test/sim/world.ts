@@ -78,6 +78,9 @@ export class World implements HostWorld, FaultWorld {
   readonly #seed: number;
   readonly #byAddress = new Map<string, Host>();
   readonly #copies = new Map<Host, MemberRestored>();
+  readonly #restoredRun = new Map<Host, number>();
+  readonly #startedAt = new Map<Host, Millis>();
+  #ledAt: Millis = 0;
   readonly #checkedAt = new Map<Host, number>();
   readonly #pools: Pools;
   #clients: Clients | null = null;
@@ -173,6 +176,7 @@ export class World implements HostWorld, FaultWorld {
     if (host.body !== null || host.stopped?.startsWith('amnesia')) return;
     if (host.disk.full && !this.#calm) host.disk.calm();
     host.start((restored) => this.species.make(this.#memberOptions(host), restored));
+    this.#startedAt.set(host, this.queue.now);
     this.log.started(host);
     this.note(host.name, `starts, boot ${host.boot}`);
   }
@@ -194,6 +198,7 @@ export class World implements HostWorld, FaultWorld {
     host.disk.state = copy;
     this.log.forgetful.add(host);
     this.start(host);
+    this.#restoredRun.set(host, host.run);
     return true;
   }
 
@@ -291,7 +296,7 @@ export class World implements HostWorld, FaultWorld {
     const { event: one } = event;
     const detail = 'why' in one ? ` ${one.why}` : one.kind === 'role' ? ` ${one.role}` : '';
     this.covered(`raft: ${one.kind}${detail}`);
-    if (one.kind === 'became-leader') this.note(host.name, `leads term ${one.term}`);
+    if (one.kind === 'became-leader') this.#leads(host, one.term);
     else if (one.kind === 'stepped-down') this.note(host.name, `leads no more: ${one.why}`);
     else if (one.kind === 'standing') this.note(host.name, `stands for term ${one.term}: ${one.why}`);
     else if (one.kind === 'election-lost') this.note(host.name, `is not elected in term ${one.term}: ${one.why}`);
@@ -300,6 +305,14 @@ export class World implements HostWorld, FaultWorld {
     else if (one.kind === 'refused') this.note(host.name, `refuses ${this.#nameOf(one.from)}: ${one.why}`);
     else if (one.kind === 'transfer') this.note(host.name, `hands over to ${this.#nameOf(one.to)}: ${one.why}`);
     else if (one.kind === 'snapshot-installed') this.note(host.name, `takes a snapshot at ${one.index}`);
+  }
+
+  /** A majority that was started since the last leader was elected may know the time from wall clocks only. */
+  #leads(host: Host, term: number): void {
+    this.note(host.name, `leads term ${term}`);
+    const fresh = this.hosts.filter((one) => (this.#startedAt.get(one) ?? 0) >= this.#ledAt);
+    if (fresh.length > this.#options.members / 2) this.allRestarted();
+    this.#ledAt = this.queue.now;
   }
 
   #logWorld(): ConstructorParameters<typeof LogChecker>[0] {
@@ -358,7 +371,8 @@ export class World implements HostWorld, FaultWorld {
   /** A write through each, and then the logs must become equal. */
   #writeThroughEach(): void {
     for (const host of this.log.forgetful)
-      if (host.body !== null) throw new Breach('amnesia', `${host.name} goes on with an older copy of its disk`);
+      if (host.body !== null && this.#restoredRun.get(host) === host.run)
+        throw new Breach('amnesia', `${host.name} goes on with an older copy of its disk`);
     const open = new Set(this.hosts.slice(0, this.#options.members).filter(({ body }) => body !== null));
     for (const host of open) {
       const command = {
