@@ -30,6 +30,7 @@ import { type Clocks, realClocks, SuspendDetector } from './clocks.ts';
 import { Journal } from './journal.ts';
 import type { MemberHostOptions } from './member-options.ts';
 import { MemberStreams, swimRequest } from './member-streams.ts';
+import { markOldCopy, oldCopyMark } from './stop-mark.ts';
 import { type ClusterTransport, openTransport } from './transport.ts';
 
 export type CallResult = Result<CallValue, CallError>;
@@ -90,6 +91,8 @@ export class MemberHost {
     const step = (input: MemberInput): void => {
       if (host !== null) host.#step(input);
     };
+    const mark = oldCopyMark(options.path);
+    if (mark !== null) return err(mark);
     const opened = await Journal.open({
       path: options.path,
       onDurable: (ticket) => step({ kind: 'persisted', ticket }),
@@ -216,6 +219,7 @@ export class MemberHost {
       case 'cluster':
         return this.#transport.useCluster(effect.id);
       case 'stop':
+        if (effect.reason === 'amnesia') this.#markOldCopy(effect.why);
         return this.#stop(effect.why);
       case 'void-leases':
         return this.#options.onVoidLeases?.(effect.why);
@@ -242,6 +246,17 @@ export class MemberHost {
     this.#slowestTurnMs = Math.max(this.#slowestTurnMs, late);
     if (late > lateMs) this.#step({ kind: 'late', ms: late });
     this.#step({ kind: 'tick' });
+  }
+
+  #markOldCopy(why: string): void {
+    try {
+      markOldCopy(this.#options.path, why);
+    } catch (error) {
+      const { message } = error as Error;
+      this.#options.onProblem?.(
+        `${this.#options.path} can't be marked as an old copy: ${message}; don't start it again`,
+      );
+    }
   }
 
   /** Ends it where it stands; the disk keeps what it has. */

@@ -105,6 +105,10 @@ describe('three members on loopback', () => {
     await until('it stopped', () => seat!.stops.length > 0, 15_000);
     expect(seat!.stops[0]).toContain('empty data folder');
     expect(await write(members.leader!, 'after')).toBe(true);
+    // Each start would raise its boot number, until the others take it for a new run.
+    for (let again = 0; again < 3; again++) {
+      await expect(members.start({ ...seat!, path: old })).rejects.toThrow('was found out to be an old copy');
+    }
   });
 
   it('a data folder that another process has, and a port that is taken, are refused with what to do', async () => {
