@@ -346,6 +346,7 @@ function stateOf({ data }: Snapshot): Replica {
 }
 
 export const bare: Species = {
+  knowsStrong: false,
   make: (options, restored) => new Bare(options, restored),
   hardOf,
   entryOf,

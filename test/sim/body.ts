@@ -29,6 +29,8 @@ export interface Body {
 
 /** How bodies are made, and how what they write and say is read by the checkers. */
 export interface Species {
+  /** Whether it knows strong writes; one that does not answers them as quorum writes. */
+  readonly knowsStrong: boolean;
   make(options: MemberOptions, restored: MemberRestored): Body;
   hardOf(bytes: Uint8Array): HardState;
   entryOf(bytes: Uint8Array): EntryBody;

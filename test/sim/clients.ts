@@ -10,6 +10,7 @@ import type { Millis } from '../../src/base/ids.ts';
 import type { Random } from '../../src/base/random.ts';
 import type { CallAnswer, CallError } from '../../src/cluster/member/contract.ts';
 import type { Command, CommandResult } from '../../src/cluster/replica/command.ts';
+import type { Species } from './body.ts';
 import { Breach } from './breach.ts';
 import type { Host } from './host.ts';
 import { check, describeVerdict } from './linearizability/checker.ts';
@@ -22,6 +23,7 @@ export interface ClientWorld {
   readonly queue: Queue;
   readonly random: Random;
   readonly hosts: readonly Host[];
+  readonly species: Species;
   covered(what: string): void;
   /** A write was answered as committed. */
   acknowledged(ticket: string, index: number, result: CommandResult): void;
@@ -301,7 +303,7 @@ export class Clients {
       const written = answer?.ok && answer.value.kind === 'written' ? answer.value.written : null;
       if (written?.committed !== true) return done(answer, { kind: 'done' });
       this.#world.covered(`answer: ${consistency} write`);
-      if (consistency === 'strong') this.#answeredStrong(written.index);
+      if (consistency === 'strong' && this.#world.species.knowsStrong) this.#answeredStrong(written.index);
       this.#world.acknowledged(`${uid} ${written.ticket.boot} ${written.ticket.number}`, written.index, written.value);
       done(answer, written.value);
     });

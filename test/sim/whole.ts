@@ -6,6 +6,7 @@ import type { EntryBody } from '../../src/cluster/raft/model.ts';
 import type { Species } from './body.ts';
 
 export const whole: Species = {
+  knowsStrong: true,
   make: (options, restored) => new Member(options, restored),
   hardOf(bytes) {
     const hard = readHard(bytes);

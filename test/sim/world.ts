@@ -334,6 +334,7 @@ export class World implements HostWorld, FaultWorld {
     return {
       queue: this.queue,
       random: seededRandom(this.#seed * 4 + 4),
+      species: this.species,
       hosts: this.hosts,
       covered: (what) => this.covered(what),
       acknowledged: (ticket, index, result) => this.state.acknowledged(ticket, index, result),

@@ -64,6 +64,8 @@ export function watchFiles(onChange: () => void, options: Omit<WatchOptions, 'cu
 
 /** Looks in a row that must fail before a missing file counts as a change. */
 const failuresThatCount = 2;
+/** A file that is written without a pause is looked at all the same, after so many debounce times. */
+const mostPushes = 10;
 
 class Watcher {
   readonly #file: string;
@@ -73,6 +75,8 @@ class Watcher {
   #failures = 0;
   #folder: FSWatcher | null = null;
   #soon: NodeJS.Timeout | null = null;
+  /** A look that events push further away happens by then. */
+  #lookBy = 0;
   #poll: NodeJS.Timeout | null = null;
   #looking = false;
   #again = false;
@@ -127,8 +131,15 @@ class Watcher {
 
   #lookSoon(): void {
     if (this.#closed) return;
-    if (this.#soon) clearTimeout(this.#soon);
-    this.#soon = setTimeout(() => this.#look(), this.#options.debounceMs).unref();
+    const { debounceMs } = this.#options;
+    const now = performance.now();
+    if (this.#soon === null) this.#lookBy = now + debounceMs * mostPushes;
+    else clearTimeout(this.#soon);
+    const wait = Math.min(debounceMs, Math.max(0, this.#lookBy - now));
+    this.#soon = setTimeout(() => {
+      this.#soon = null;
+      this.#look();
+    }, wait).unref();
   }
 
   #look(): void {
