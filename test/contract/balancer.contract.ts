@@ -41,7 +41,7 @@ export function balancerContract({ algorithm, tolerance, startsAnywhere }: Balan
       fc.assert(
         fc.property(groupArbitrary, fc.array(fc.nat(200), { maxLength: 20 }), fc.nat(), (weights, triedAny, seed) => {
           const w = world(weights, seed);
-          const tried = triedAny.filter((node) => node < weights.length);
+          const tried = [...new Set(triedAny.filter((node) => node < weights.length))];
           const allowed = weights.flatMap((weight, node) => (weight > 0 && !tried.includes(node) ? [node] : []));
           for (let i = 0; i < 40; i++) {
             const node = w.pick({ tried });
