@@ -1,6 +1,6 @@
 /**
- * How an exchange ended: where it went, what it cost, who is to blame. The exchange itself is the outcome (no copy is
- * made); it is handed to the access log once, when it has settled, and must not be kept.
+ * How an exchange ended: where it went, what it cost, who is to blame. Made once, when the exchange has settled, and only
+ * if an access log is kept (proxy/io/settle.ts); `header` reads the request's head, so it must not be kept.
  */
 import type { Bytes, Millis } from '../base/ids.ts';
 
