@@ -17,7 +17,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   'cluster/raft': ['base'],
   'cluster/failover': ['base'],
   'cluster/frames': ['base'],
-  'cluster/replica': ['base', 'cluster/coordinator.ts'],
+  'cluster/replica': ['base', 'cluster/coordinator.ts', 'cluster/failover/model.ts'],
   'cluster/member': ['base', 'cluster', 'cluster/swim', 'cluster/raft', 'cluster/replica', 'cluster/failover'],
   'cluster/io': [
     'base',
