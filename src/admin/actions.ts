@@ -27,8 +27,8 @@ export interface AdminActions {
   reload(): Promise<ReloadResult>;
   /** One log line for each change that was asked for, refused ones included. */
   audit(entry: AuditEntry): void;
-  /** The cluster; left out where the config has no `cluster:`. */
-  readonly ha?: HaActions | undefined;
+  /** The cluster; left out where the config has no `cluster:`. `starting`: it has, and the member is not there yet. */
+  readonly ha?: HaActions | 'starting' | undefined;
 }
 
 export interface AdminAccess {

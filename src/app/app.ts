@@ -292,10 +292,11 @@ export class App {
   }
 
   #actions(): AdminActions {
-    const member = (): ClusterMember | null => this.#member;
+    const ha = (): AdminActions['ha'] =>
+      this.#member?.actions ?? (this.config.cluster === null ? undefined : 'starting');
     return {
       get ha() {
-        return member()?.actions;
+        return ha();
       },
       access: () => ({
         token: this.config.admin.token,

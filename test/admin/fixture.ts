@@ -53,7 +53,7 @@ export const ready: ReadinessFacts = {
   draining: false,
 };
 
-export async function startWorld(change: Partial<AdminAccess> = {}, ha?: HaActions): Promise<World> {
+export async function startWorld(change: Partial<AdminAccess> = {}, ha?: HaActions | 'starting'): Promise<World> {
   const address = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
   const from = source(
     state({ pools: [...state().pools, pool('unix pool', 1, [node('unix pool', 'unix:/run/a.sock', 2)])] }),

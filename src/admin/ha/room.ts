@@ -26,11 +26,20 @@ const noCluster: ProblemAnswer = {
   detail: 'this evenkeel runs alone: its config has no `cluster:`, so it keeps no agreed state',
 };
 
+/** Nobody may take "not yet" for "there is no such key". */
+const starting: ProblemAnswer = {
+  status: 503,
+  title: 'Starting',
+  detail: 'this member has not opened its journal and its cluster address yet: ask again soon',
+  extra: { reason: 'starting', retryAfterSeconds: 1 },
+};
+
 /** Wraps a handler that needs the cluster. */
 export const withHa =
   (options: HaOptions, handle: (ha: HaActions, context: Context) => Response | Promise<Response>): Handler =>
   (context) => {
     const { ha } = options.actions;
+    if (ha === 'starting') return problemResponse(starting);
     return ha === undefined ? problemResponse(noCluster) : handle(ha, context);
   };
 

@@ -139,6 +139,15 @@ describe('who may ask', () => {
     await alone.close();
   });
 
+  it('until the member is there all of it is 503, never 404: "not yet" is not "no such key"', async () => {
+    const early = await startWorld({}, 'starting');
+    for (const path of everything) {
+      const answer = await early.ask({ path });
+      expect([answer.status, answer.json['reason'], answer.headers['retry-after']]).toEqual([503, 'starting', '1']);
+    }
+    await early.close();
+  });
+
   it('another method is 405 with those that there are', async () => {
     const answer = await world.ask({ method: 'PATCH', path: '/api/ha/state/a', headers, body: '{}' });
     expect([answer.status, answer.headers['allow']]).toEqual([405, 'GET, PUT, DELETE']);
