@@ -14,6 +14,8 @@ export interface ChildOptions {
   readonly cwd?: string;
   /** A channel for messages (process.send). */
   readonly ipc?: boolean;
+  /** A program with its arguments that becomes ours by exec, so that the pid stays: `nsenter ... --`. */
+  readonly through?: readonly string[];
 }
 
 const alive = new Set<ChildProcess>();
@@ -33,7 +35,8 @@ export class Child {
   readonly #partial = { stdout: '', stderr: '' };
 
   constructor(file: string, options: ChildOptions = {}) {
-    this.process = spawn(process.execPath, [file, ...(options.args ?? [])], {
+    const [program, ...words] = [...(options.through ?? []), process.execPath, file, ...(options.args ?? [])];
+    this.process = spawn(program!, words, {
       env: { ...process.env, NODE_NO_WARNINGS: '1', ...options.env },
       cwd: options.cwd,
       stdio: options.ipc ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],

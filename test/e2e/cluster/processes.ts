@@ -17,7 +17,17 @@ export interface Seat {
   readonly port: number;
   readonly file: string;
   readonly folder: string;
+  /** Path of the admin API's socket, which is reached from any network; null: it listens on `admin`. */
+  readonly socket: string | null;
+  /** What the process is started through (Child). */
+  readonly through: readonly string[];
   child: Child | null;
+}
+
+/** Where members run, if not all on 127.0.0.1: the address of each, and what starts a process there. */
+export interface Place {
+  address(index: number): string;
+  through(index: number): readonly string[];
 }
 
 interface ClusterShown {
@@ -36,13 +46,16 @@ export class Processes {
   }
 
   /** None of them runs yet. `change`: further keys of each one's `cluster`. */
-  static async of(scope: Scope, count: number, change: object = {}): Promise<Processes> {
+  static async of(scope: Scope, count: number, change: object = {}, place: Place | null = null): Promise<Processes> {
     const seats: Seat[] = [];
     for (let i = 1; i <= count; i++) {
       const folder = await scope.folder();
       const [cluster, admin, port] = [await freePort(), await freePort(), await freePort()];
+      const address = `${place?.address(i - 1) ?? '127.0.0.1'}:${cluster}`;
+      const socket = place && join(folder, 'admin.sock');
+      const through = place?.through(i - 1) ?? [];
       const file = join(folder, 'config.yaml');
-      seats.push({ name: `n${i}`, address: `127.0.0.1:${cluster}`, admin, port, file, folder, child: null });
+      seats.push({ name: `n${i}`, address, admin, port, file, folder, socket, through, child: null });
     }
     const processes = scope.own(new Processes(seats));
     for (const seat of seats) await processes.write(seat, change);
@@ -54,7 +67,7 @@ export class Processes {
     const seeds = this.seats.filter((one) => one !== seat).map(({ address }) => address);
     const settings = {
       listen: `127.0.0.1:${seat.port}`,
-      admin: `127.0.0.1:${seat.admin}`,
+      admin: seat.socket === null ? `127.0.0.1:${seat.admin}` : `unix:${seat.socket}`,
       workers: 1,
       log: { access: 'off' },
       pools: { app: { nodes: ['http://127.0.0.1:1'], health: 'off' } },
@@ -70,7 +83,7 @@ export class Processes {
 
   start(...seats: readonly Seat[]): void {
     for (const seat of seats) {
-      seat.child = new Child(mainFile, { args: ['run', '-c', seat.file] });
+      seat.child = new Child(mainFile, { args: ['run', '-c', seat.file], through: seat.through });
       this.#children.push(seat.child);
     }
   }
