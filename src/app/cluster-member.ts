@@ -14,6 +14,7 @@ import { err, ok, type Result } from '../base/result.ts';
 import { MemberCoordinator } from '../cluster/io/coordinator.ts';
 import { parseClusterKeys } from '../cluster/io/keyring.ts';
 import { type CallResult, MemberHost } from '../cluster/io/member-host.ts';
+import { backupNow } from '../cluster/io/online-backup.ts';
 import type { Call, CallError, MemberEvent, MemberStatus } from '../cluster/member/contract.ts';
 import type { ClusterConfig, ListenAddress } from '../config/model.ts';
 import type { ObservedCluster } from '../observe/source.ts';
@@ -108,6 +109,7 @@ export class ClusterMember {
         if (left.ok) setImmediate(() => this.#options.onEnd({ code: 0, why }));
         return left;
       },
+      backup: (consistency) => backupNow(this, consistency),
     };
   }
 

@@ -1,6 +1,6 @@
 /** Asks the admin API of a running evenkeel, over TCP or a unix socket: JSON, and server-sent events. */
 import { type ClientRequest, type IncomingMessage, type RequestOptions, request } from 'node:http';
-import { text } from 'node:stream/consumers';
+import { buffer, text } from 'node:stream/consumers';
 import { CommandError, exitCode } from './exit.ts';
 
 export interface AdminTarget {
@@ -106,6 +106,22 @@ function understood(target: AdminTarget, path: string, { status, body }: Answer)
     const what = status === 200 ? 'its answer is not JSON' : `it answers ${status}`;
     throw unreachable(target, path, `${what}. Is that evenkeel's admin address?`);
   }
+}
+
+/** The bytes of a good answer to a GET, or the answer that it was instead. Throws as askAdmin does. */
+export function readBytes(target: AdminTarget, path: string): Promise<Buffer | Answered> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown): void => reject(notRunning(target, path, error));
+    const outgoing = begin(target, { path, timeoutMs: 60_000 }, (incoming) => {
+      buffer(incoming)
+        .then((body) => {
+          const { statusCode: status = 0 } = incoming;
+          return status === 200 ? body : understood(target, path, { status, body: body.toString() });
+        })
+        .then(resolve, fail);
+    });
+    outgoing.on('error', fail);
+  });
 }
 
 /** The answer to a GET that can only be 200. Throws as askAdmin does. */

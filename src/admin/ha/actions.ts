@@ -9,7 +9,7 @@
  * Nothing here throws or rejects for bad input: what can fail says so in its result.
  */
 import type { Result } from '../../base/result.ts';
-import type { Coordinator } from '../../cluster/coordinator.ts';
+import type { Consistency, Coordinator, CoordinatorError } from '../../cluster/coordinator.ts';
 import type { CallError, MemberStatus } from '../../cluster/member/contract.ts';
 
 export type Called = Promise<Result<null, CallError>>;
@@ -25,6 +25,8 @@ export interface HaActions {
    */
   leave(how: { readonly forGood: boolean }): Called;
   change(change: MemberChange): Called;
+  /** All of the agreed state, as the contents of a file. `eventual`: as this member has it. */
+  backup(consistency: Consistency): Promise<Result<readonly Uint8Array[], CoordinatorError>>;
 }
 
 export interface MemberChange {

@@ -3,6 +3,7 @@
 import type { Context } from 'hono';
 import type { Endpoint, Method } from '../endpoint.ts';
 import type { HaActions } from './actions.ts';
+import { takeBackup } from './backup.ts';
 import { changeMembers, leave, see, transfer } from './cluster.ts';
 import { acquireLock, extendLock, getLock, releaseLock } from './locks.ts';
 import { type HaOptions, HeldOpen, withHa } from './room.ts';
@@ -42,6 +43,7 @@ export function haEndpoints(options: HaOptions): readonly Endpoint[] {
       what: 'change who votes: {"add": NAME}, {"promote": NAME} or {"remove": NAME, "force": false}',
       handle: (ha, context) => changeMembers(options, { ha, context }),
     }),
+    get('/api/ha/cluster/backup', 'all of the agreed state, as a file', takeBackup),
     get('/api/ha/state', 'keys by ?prefix=', listKeys),
     get('/api/ha/state/:key', 'one key', getKey),
     at('PUT', '/api/ha/state/:key', {

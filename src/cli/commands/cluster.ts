@@ -3,6 +3,8 @@ import type { Command } from 'commander';
 import { drawCluster, drawMembers } from '../cluster-table.ts';
 import { exitCode } from '../exit.ts';
 import { type AdminOptions, askHa, type Fields, withAdmin } from '../ha-client.ts';
+import { addBackup } from './cluster-backup.ts';
+import { addStopped } from './cluster-stopped.ts';
 
 /** Handing over, catching up and leaving may take as long as the members need to hear of it. */
 const deedTimeoutMs = 30_000;
@@ -72,4 +74,6 @@ export function addCluster(program: Command): void {
     .argument('<member>', 'its name')
     .option('--force', 'even if the others could not commit now, or it was one of two')
     .action(change('remove', 'is removed'));
+  addBackup(cluster);
+  addStopped(cluster);
 }

@@ -23,20 +23,25 @@ export interface Backup {
 const hashOf = (head: string, bytes: Uint8Array): string =>
   createHash('sha256').update(head).update(bytes).digest('hex');
 
-/** Whole or not at all. Throws what the file system says. */
-export function writeBackup(path: string, backup: Backup): void {
-  const { bytes, ...about } = backup;
+/** The file's contents, in order. */
+export function packBackup({ bytes, ...about }: Backup): readonly Uint8Array[] {
   const head = JSON.stringify({ ...about, size: bytes.byteLength });
-  writeDurably(path, [Buffer.from(`${magic}\n${head}\n${hashOf(head, bytes)}\n`), bytes]);
+  return [Buffer.from(`${magic}\n${head}\n${hashOf(head, bytes)}\n`), bytes];
 }
 
+/** Whole or not at all. Throws what the file system says. */
+export const writeBackup = (path: string, backup: Backup): void => writeDurably(path, packBackup(backup));
+
 export function readBackup(path: string): Result<Backup, string> {
-  let file: Buffer;
   try {
-    file = readFileSync(path);
+    return unpackBackup(path, readFileSync(path));
   } catch (error) {
     return err(`backup ${path} can't be read: ${(error as Error).message}`);
   }
+}
+
+/** `path`: what to call it in an error. */
+export function unpackBackup(path: string, file: Buffer): Result<Backup, string> {
   const lines: string[] = [];
   let at = 0;
   for (let line = 0; line < 3; line++) {
@@ -49,8 +54,11 @@ export function readBackup(path: string): Result<Backup, string> {
   if (kind !== magic) return err(`${path} is no backup of evenkeel, or one of a later release`);
   const bytes = new Uint8Array(file.subarray(at));
   if (hashOf(head, bytes) !== hash) return err(`backup ${path} is damaged: its contents are not what was written`);
-  const about = JSON.parse(head) as Omit<Backup, 'bytes'> & { readonly size: number };
-  return ok({ cluster: about.cluster, index: about.index, term: about.term, takenAt: about.takenAt, bytes });
+  const { cluster, index, term, takenAt } = JSON.parse(head) as Record<keyof Backup, unknown>;
+  const isSound = typeof cluster === 'string' && typeof takenAt === 'string';
+  if (!isSound || !Number.isSafeInteger(index) || !Number.isSafeInteger(term))
+    return err(`${path} is no backup of evenkeel: its head does not say of what`);
+  return ok({ cluster, index: Number(index), term: Number(term), takenAt, bytes });
 }
 
 /** A backup is put into a folder without a journal only: never over one. */

@@ -88,6 +88,9 @@ export interface ClusterOfOne {
   pass(ms: number): void;
 }
 
+/** What stands for a backup here: the admin API looks into none. */
+export const backupParts: readonly Uint8Array[] = [Uint8Array.of(1, 2), Uint8Array.of(3)];
+
 export function clusterOfOne(bounds: Pick<LocalOptions, 'watchersMax' | 'limits'> = {}): ClusterOfOne {
   let now = 1000;
   const coordinator = new LocalCoordinator({
@@ -111,6 +114,10 @@ export function clusterOfOne(bounds: Pick<LocalOptions, 'watchersMax' | 'limits'
       transfer: (to) => note(to),
       leave: ({ forGood }) => note(forGood),
       change: (change) => note(change),
+      backup: (consistency) => {
+        const refused = consistency === 'eventual' ? null : cluster.refusal;
+        return Promise.resolve(refused === null ? ok(backupParts) : err(refused));
+      },
     },
     coordinator,
     status: memberStatus(),
