@@ -44,6 +44,7 @@ function makeRoute(slot: number, match: Pick<RouteRow, 'host' | 'path' | 'method
     requestFields: noEdits,
     responseFields: noEdits,
     abortOnFin: false,
+    treatAs: null,
   };
 }
 

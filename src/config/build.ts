@@ -1,5 +1,6 @@
 /** Draft -> Config: short forms made long, defaults that depend on other values filled in. Nothing is refused here. */
 import { nodeId } from '../base/ids.ts';
+import { buildFailover, buildSplit, rolesOf } from './build-failover.ts';
 import type { Draft, NodeDraft, PoolDraft, PoolRest, RouteDraft } from './draft.ts';
 import type {
   Config,
@@ -59,15 +60,15 @@ function buildTls({ cert, key, certificates, minVersion, clientCert }: TlsDraft)
   };
 }
 
-export function buildNode({ place, id, weight, backup, wish }: NodeDraft): NodeConfig {
-  return { id: nodeId(id ?? place.id), url: place.url, address: place.address, weight, backup, wish };
+export function buildNode({ place, id, role = 'replica', ...rest }: NodeDraft): NodeConfig {
+  return { id: nodeId(id ?? place.id), url: place.url, address: place.address, role, ...rest };
 }
 
 function buildPool(name: string, rest: PoolRest, nodes: readonly NodeDraft[]): PoolConfig {
   return {
     name,
     balance: { algorithm: rest.balance.algorithm, key: rest.balance.key ?? { from: 'address' } },
-    nodes: nodes.map(buildNode),
+    nodes: rolesOf(nodes, rest.failover !== undefined).map(buildNode),
     health: buildHealth(rest.health),
     passive: buildPassive(rest.passive),
     slowStart: typeof rest.slowStart === 'object' ? rest.slowStart : null,
@@ -75,6 +76,8 @@ function buildPool(name: string, rest: PoolRest, nodes: readonly NodeDraft[]): P
     retry: rest.retry,
     upstream: { ...rest.upstream, tls: buildUpstreamTls(rest.upstream.tls) },
     limits: rest.limits,
+    failover: rest.failover === undefined ? null : buildFailover(rest.failover),
+    split: rest.failover === undefined ? null : buildSplit(rest.split),
   };
 }
 
@@ -127,6 +130,7 @@ function buildRoute(route: RouteDraft, index: number): RouteConfig {
     requestFields: buildEdits(route.request),
     responseFields: buildEdits(route.response),
     abortOnFin: route.abortOnFin,
+    treatAs: route.treatAs ?? null,
   };
 }
 
@@ -154,5 +158,6 @@ function everythingTo({ name: pool }: PoolDraft): RouteConfig {
     requestFields: none,
     responseFields: none,
     abortOnFin: false,
+    treatAs: null,
   };
 }

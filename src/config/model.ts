@@ -8,7 +8,7 @@ import type { Bytes, Millis, NodeId } from '../base/ids.ts';
 import type { Wish } from '../base/node-state.ts';
 
 export interface Config {
-  /** Empty for a witness only, and so are pools and routes. */
+  /** Empty for a witness only, and so are routes. The pools of a witness are watched and take no traffic. */
   readonly listen: readonly ListenConfig[];
   /** Data threads; `auto` = cores - 1, at least 1. */
   readonly workers: number | 'auto';
@@ -23,7 +23,7 @@ export interface Config {
   readonly admin: AdminConfig;
   readonly log: LogConfig;
   readonly shutdown: ShutdownConfig;
-  /** Folder of what a member keeps; used with `cluster` only. */
+  /** Folder of what a member keeps; used with `cluster`, and with a pool's `failover`. */
   readonly dataDir: string;
   /** null: no member of any cluster. */
   readonly cluster: ClusterConfig | null;
@@ -109,6 +109,10 @@ export interface PoolConfig {
   readonly retry: RetryConfig;
   readonly upstream: UpstreamConfig;
   readonly limits: PoolLimits;
+  /** null: its nodes are equal, and no epoch is agreed about. */
+  readonly failover: FailoverConfig | null;
+  /** Which requests go where; null exactly where `failover` is. */
+  readonly split: SplitConfig | null;
 }
 
 /** Where a node is reached. `tls`: it speaks https. */
@@ -127,6 +131,86 @@ export interface NodeConfig {
   readonly backup: boolean;
   /** The operator's wish at start; the admin API changes it while running. */
   readonly wish: Wish;
+  /**
+   * The wish for a pool with `failover` that has no epoch yet: exactly one node of it is `primary`. A standby takes no
+   * reads. Without `failover`: `replica`, and means nothing.
+   */
+  readonly role: NodeRole;
+  /** 0 to 65535, default 100. Of candidates that are equally far, the highest becomes primary. */
+  readonly priority: number;
+  /** May become primary. */
+  readonly candidate: boolean;
+}
+
+export type NodeRole = 'primary' | 'replica' | 'standby';
+
+/** How a pool's primary is replaced. Durations in ms; see AGREEMENT.md for the rules that the numbers serve. */
+export interface FailoverConfig {
+  /** manual: only an operator changes the primary. */
+  readonly mode: 'automatic' | 'manual';
+  /** Failed checks in a row after which this member holds the primary for down; in place of `health.fall`. */
+  readonly failureThreshold: number;
+  /** How long a node that was primary is healthy before it counts as recovered. */
+  readonly recoveryWait: Millis;
+  readonly failback: 'manual' | 'automatic';
+  /** Candidates that are tried in one failover. */
+  readonly maxAttempts: number;
+  /** First rest of automatic failover after a failed one, doubling; 0: until someone looks. */
+  readonly retryAfter: Millis;
+  /** Least time between two changes of primary by failover. */
+  readonly minInterval: Millis;
+  /** Furthest that a candidate may be behind, in positions; null: any. */
+  readonly maxLag: number | null;
+  /** No failover while another node still hears the primary. */
+  readonly verify: boolean;
+  readonly withoutQuorum: 'stop' | 'continue';
+  /** Longest that writes in flight may finish in a planned switch, and the new primary may catch up. */
+  readonly switchTimeout: Millis;
+  readonly demote: HookConfig | null;
+  readonly promote: HookConfig | null;
+  readonly rejoin: HookConfig | null;
+  readonly parking: ParkingConfig;
+}
+
+/** post: `url` is a path of the node itself, or a whole http(s) url. exec: a program and its arguments, without a shell. */
+export type HookConfig =
+  | { readonly kind: 'post'; readonly url: string; readonly timeout: Millis }
+  | { readonly kind: 'exec'; readonly argv: readonly string[]; readonly timeout: Millis };
+
+/** Writes that wait for a primary; past any of these bounds 503. */
+export interface ParkingConfig {
+  readonly writes: number;
+  /** Of their heads and of what has been read of their bodies. */
+  readonly bytes: Bytes;
+  readonly time: Millis;
+}
+
+/** replicas: all but the primary and standbys. any: replicas and the primary alike. */
+export type ReadPlace = 'replicas' | 'primary' | 'any';
+
+export interface SplitConfig {
+  readonly writes: 'primary';
+  /** In order of preference, the next where none of the one before is fit; behind the last 503. At least one. */
+  readonly reads: readonly ReadPlace[];
+  /** A node that says it is further behind takes no reads; null: any lag. */
+  readonly maxLag: Millis | null;
+  /** Replicas that must be healthy and within maxLag for writes to be taken. 0: none. */
+  readonly minReplicas: number;
+  /** How long reads are still answered by replicas while there is no primary (`X-HA-Stale`); 0: not at all. */
+  readonly stale: Millis;
+  readonly readYourWrites: ReadYourWritesConfig;
+}
+
+export interface ReadYourWritesConfig {
+  /** session: own writes. strict: every client's completed writes. */
+  readonly mode: 'off' | 'session' | 'strict';
+  readonly via: 'cookie' | 'header';
+  /** Name of that cookie or field. */
+  readonly name: string;
+  /** Longest wait for a replica that has caught up; then the primary. */
+  readonly wait: Millis;
+  /** Where nodes report no positions: for so long after a write its client reads from the primary. */
+  readonly bound: Millis;
 }
 
 export interface HealthConfig {
@@ -215,6 +299,8 @@ export interface RouteConfig {
   readonly responseFields: FieldEdits;
   /** Cancels the exchange when the client half-closes, as nginx does. */
   readonly abortOnFin: boolean;
+  /** What its requests are in a pool with `failover`; null: by method, tunnels being writes. */
+  readonly treatAs: 'read' | 'write' | null;
 }
 
 /** prefix `/v1` and `/v1/` both match `/v1`, `/v1/` and `/v1/x`, never `/v1x`. `/` matches everything. */

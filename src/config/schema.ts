@@ -39,16 +39,7 @@ export const topLevel = {
 export const root = section(topLevel);
 
 /** Keys of later versions: not a slip of the fingers, but not there yet either. */
-export const notYet: ReadonlySet<string> = new Set([
-  'affinity',
-  'failover',
-  'preset',
-  'protocol',
-  'proxyProtocol',
-  'role',
-  'sessions',
-  'split',
-]);
+export const notYet: ReadonlySet<string> = new Set(['affinity', 'preset', 'protocol', 'proxyProtocol', 'sessions']);
 
 /** What the same thing is called elsewhere, and here. */
 export const synonyms: Readonly<Record<string, string>> = {

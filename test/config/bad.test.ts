@@ -182,10 +182,7 @@ describe('what is not there yet says so', () => {
   });
 
   one([
-    [pool('split: { writes: primary }'), /split is not available in this version/],
-    [pool('failover: { mode: automatic }'), /failover is not available in this version/],
     [pool('affinity: { cookie: ek }'), /affinity is not available in this version/],
-    ['pools: { a: { nodes: [{ url: http://a, role: replica }] } }', /role is not available in this version/],
     [`listen: { address: ":1", proxyProtocol: true }\n${pools}`, /proxyProtocol is not available in this version/],
   ]);
 });

@@ -23,6 +23,9 @@ describe('the least that works', () => {
               weight: 1,
               backup: false,
               wish: 'ready',
+              role: 'replica',
+              priority: 100,
+              candidate: true,
             },
           ],
           health: {
@@ -55,6 +58,8 @@ describe('the least that works', () => {
             tls: { ca: null, cert: null, key: null, verify: true, servername: null },
           },
           limits: { maxConnections: 1024, maxPending: 1024, queueTimeout: 5000 },
+          failover: null,
+          split: null,
         },
       ],
       routes: [
@@ -69,6 +74,7 @@ describe('the least that works', () => {
           requestFields: { set: [], remove: [] },
           responseFields: { set: [], remove: [] },
           abortOnFin: false,
+          treatAs: null,
         },
       ],
       timeouts: { head: 10_000, body: 60_000, keepAlive: 75_000, write: 60_000 },
@@ -160,6 +166,7 @@ describe('pools', () => {
       '      - unix:/run/app.sock',
       '      - { id: 007, url: http://b:1, weight: 0, backup: true, wish: drain }',
     ].join('\n');
+    const unasked = { role: 'replica', priority: 100, candidate: true };
     expect(only(text).nodes).toEqual([
       {
         id: 'app:80',
@@ -168,6 +175,7 @@ describe('pools', () => {
         weight: 1,
         backup: false,
         wish: 'ready',
+        ...unasked,
       },
       {
         id: '[::1]:3000',
@@ -176,6 +184,7 @@ describe('pools', () => {
         weight: 1,
         backup: false,
         wish: 'ready',
+        ...unasked,
       },
       {
         id: '/run/app.sock',
@@ -184,6 +193,7 @@ describe('pools', () => {
         weight: 1,
         backup: false,
         wish: 'ready',
+        ...unasked,
       },
       {
         id: '007',
@@ -192,6 +202,7 @@ describe('pools', () => {
         weight: 0,
         backup: true,
         wish: 'drain',
+        ...unasked,
       },
     ]);
   });

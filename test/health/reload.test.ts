@@ -79,6 +79,7 @@ describe('reload', () => {
   it('pools of the config can be handed over as they are', () => {
     const configured: PoolConfig = {
       ...poolSpec(['a']),
+      nodes: [{ ...nodeSpec('a'), role: 'replica', priority: 100, candidate: true }],
       balance: { algorithm: 'round-robin', key: { from: 'address' } },
       retry: { attempts: 2, budget: 0.2, methods: [], statuses: [], buffer: 65_536, backoff: 25 },
       upstream: {
@@ -91,6 +92,8 @@ describe('reload', () => {
         tls: { ca: null, cert: null, key: null, verify: true, servername: null },
       },
       limits: { maxConnections: 1024, maxPending: 1024, queueTimeout: 5000 },
+      failover: null,
+      split: null,
     };
     const world = new World(configured);
     world.advance(3);

@@ -13,7 +13,8 @@ const slots: SlotLookups = {
 };
 
 function node(id: string, address: NodeAddress): NodeConfig {
-  return { id: nodeId(id), url: `http://${id}`, address, weight: 1, backup: id === 'spare', wish: 'ready' };
+  const place = { id: nodeId(id), url: `http://${id}`, address, weight: 1 };
+  return { ...place, backup: id === 'spare', wish: 'ready', role: 'replica', priority: 100, candidate: true };
 }
 
 const noTls = { ca: null, cert: null, key: null, verify: true, servername: null };
@@ -32,6 +33,8 @@ function poolOf(name: string, nodes: readonly NodeConfig[]): PoolConfig {
     health: null,
     slowStart: null,
     panicThreshold: 0,
+    failover: null,
+    split: null,
   };
 }
 

@@ -36,6 +36,7 @@ export function route(name: string, parts: Partial<RouteRow> = {}): RouteRow {
     requestFields: { set: [], remove: [] },
     responseFields: { set: [], remove: [] },
     abortOnFin: false,
+    treatAs: null,
     ...parts,
   };
 }
@@ -161,6 +162,7 @@ export const anyRoute: fc.Arbitrary<RouteRow> = fc.record({
   requestFields: fc.constant({ set: [], remove: [] }),
   responseFields: fc.constant({ set: [], remove: [] }),
   abortOnFin: fc.boolean(),
+  treatAs: fc.constantFrom(null, 'read' as const, 'write' as const),
 });
 
 export const anyRequest: fc.Arbitrary<RequestFacts> = fc

@@ -4,6 +4,7 @@ import { err, ok } from '../../base/result.ts';
 import { parseHostPattern, parseNodeUrl } from '../addresses.ts';
 import { parseFieldName, parseFieldValue, parseMethod, parseStatusRange } from '../http-words.ts';
 import type { HashKey } from '../model.ts';
+import { failover, split } from './failover.ts';
 import { duration, off, oneOrMore, parsed, section, share, size, whole } from './scalars.ts';
 import { upstreamTls } from './tls.ts';
 
@@ -51,9 +52,14 @@ export const balance = z
 
 const nodeUrl = parsed('url', parseNodeUrl);
 
+const plainNode = {
+  ...{ id: undefined, weight: 1, backup: false, wish: 'ready' as const },
+  ...{ role: undefined, priority: 100, candidate: true },
+};
+
 export const node = z
   .union([
-    nodeUrl.transform((place) => ({ place, id: undefined, weight: 1, backup: false, wish: 'ready' as const })),
+    nodeUrl.transform((place) => ({ place, ...plainNode })),
     section({
       id: parsed('name', (text) =>
         /^[A-Za-z0-9/[][\w.:@/[\]-]{0,255}$/.test(text)
@@ -70,6 +76,17 @@ export const node = z
         .enum(['ready', 'drain', 'maint'])
         .prefault('ready')
         .describe('What the operator wants at the start: traffic, no new traffic, or neither traffic nor probes.'),
+      role: z
+        .enum(['primary', 'replica', 'standby'])
+        .optional()
+        .meta({ 'x-default': '`primary` for the first node of the highest priority if no other is, else `replica`' })
+        .describe(
+          'In a pool with `failover`: who is primary at the very start, later the agreed state decides. A `standby` takes no reads.',
+        ),
+      priority: whole(0, 65_535)
+        .prefault(100)
+        .describe('In a pool with `failover`: of candidates that are equally far, the highest becomes primary.'),
+      candidate: z.boolean().prefault(true).describe('In a pool with `failover`: whether the node may become primary.'),
     }).transform(({ url, ...rest }) => ({ place: url, ...rest })),
   ])
   .describe('An app node: its url, or a map.');
@@ -234,7 +251,10 @@ export const poolLimits = section({
   .describe('Bounds of load.');
 
 /** Everything but the nodes, which are read one by one so that a fault in one hides none in another. */
-export const poolRest = { balance, health, passive, slowStart, panicThreshold, retry, upstream, limits: poolLimits };
+export const poolRest = {
+  ...{ balance, health, passive, slowStart, panicThreshold, retry, upstream, limits: poolLimits },
+  ...{ failover, split },
+};
 
 export const pool = section({
   nodes: z.array(node).min(1).describe('The app nodes. At most 16384 in all pools together.'),

@@ -114,4 +114,9 @@ export const route = section({
     .describe(
       'Cancel the request when the client closes its sending side, as nginx does. Otherwise it gets its answer.',
     ),
+  treatAs: z
+    .enum(['read', 'write'])
+    .optional()
+    .meta({ 'x-default': 'by method: GET, HEAD and OPTIONS are reads, tunnels writes' })
+    .describe('What these requests are in a pool with `failover`, such as `read` for a search by POST.'),
 });
