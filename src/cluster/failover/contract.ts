@@ -35,6 +35,14 @@ export interface FailoverRules {
   mayConfirm(writing: number): boolean;
   /** Reports count while they are younger than this many intervals (5.1). */
   isFresh(age: Millis, interval: Millis): boolean;
+  /** A hook starts once its start is committed (3.2). */
+  waitsForCommit(): boolean;
+  /** Leave to write ends as soon as an entry that moves the epoch is in the own log (2.8). */
+  heedsMoving(): boolean;
+  /** Of a lease: it was asked for after all that voided earlier ones. */
+  mayUse(lease: { readonly askedAs: number; readonly voidUpTo: number }): boolean;
+  /** Leave to write only for the very node that is meant (3.1). */
+  isSameTarget(own: string | null, agreed: string): boolean;
   /** A majority of all voters, not of those that spoke (5.1). */
   isDown(view: { readonly down: number; readonly voters: number }): boolean;
   /** A hook that was started may take effect until then, on the agreed clock (3.2). */

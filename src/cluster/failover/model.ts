@@ -66,6 +66,13 @@ export interface PoolRecord {
   readonly returning: readonly string[];
   /** Automatic failover of this pool; agreed, so that it survives restarts. */
   readonly automatic: boolean;
+  /**
+   * By its policy (`withoutQuorum: continue`) members write on under this epoch without a lease: then a fence needs the
+   * word of every member, and no time replaces it (2.9). Within an epoch it is only ever set.
+   */
+  readonly unleased: boolean;
+  /** What an operator allowed in the change that is under way: null when open, and in one that nobody asked for. */
+  readonly allowed: Allowed | null;
   /** Failed failovers in a row; each doubles the rest. */
   readonly failures: number;
   /** Agreed time until which automatic failover rests; 0: it does not. */
@@ -81,6 +88,18 @@ export interface PoolRecord {
   };
   /** When an epoch was opened by a failover last, agreed time; 0: never. */
   readonly lastFailoverAt: Millis;
+  /** Failovers that came soon after the one before, in a row: each doubles the time until the next may come. */
+  readonly flaps: number;
+}
+
+/** An operator's word for one change of primary. */
+export interface Allowed {
+  /** The target as it was named, though the choice would fall on another. */
+  readonly force: boolean;
+  /** Positions that may be lost (6.1). */
+  readonly loss: number;
+  /** Uids of members that are lost: their word is not waited for (2.9). */
+  readonly lost: readonly string[];
 }
 
 /** The open epoch of a record; null if it has none. */
