@@ -246,6 +246,8 @@ export class App {
       await this.#door.open(before.config.admin.address);
       return this.#refused(applied.error);
     }
+    const { cluster } = loaded.value.config;
+    if (cluster !== null) this.#member?.adopt({ cluster, admin: this.#door.address });
     return this.#taken(applied.value, loaded.value.warnings);
   }
 

@@ -18,14 +18,19 @@ export function describeChanges(from: Config, to: Config): string[] {
   ];
 }
 
-/** What can't be changed while the process runs: whom it is in the cluster, and where it remembers that. One line each. */
+/**
+ * What can't be changed while the process runs: whom it is in the cluster, and where it remembers that. One line each.
+ * Its keys can, and what it only tells the others.
+ */
 export function needsRestart(from: Config, to: Config): string[] {
   const [before, after] = [from.cluster, to.cluster];
   if (before === null && after === null) return [];
   const restart = 'restart the process for that, or set it back';
   if (before === null) return [`cluster was added: ${restart}`];
   if (after === null) return [`cluster was removed: ${restart}`];
-  const keys = fields(before, after, []).map((key) => `cluster.${key}`);
+  const keys = fields(before, after, ['key', 'zone']).map((key) => `cluster.${key}`);
+  // With the first key, or without the last, a member would be alone at once.
+  if ((before.key.length === 0) !== (after.key.length === 0)) keys.push('cluster.key');
   if (from.dataDir !== to.dataDir) keys.push('dataDir');
   return keys.map((key) => `${key} was changed: ${restart}`);
 }

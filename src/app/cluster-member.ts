@@ -9,13 +9,14 @@
  * this member is away, and a leader hands its office on before.
  */
 import type { HaActions } from '../admin/ha/actions.ts';
+import { sameData } from '../base/equal.ts';
 import type { Millis } from '../base/ids.ts';
 import { err, ok, type Result } from '../base/result.ts';
 import { MemberCoordinator } from '../cluster/io/coordinator.ts';
 import { parseClusterKeys } from '../cluster/io/keyring.ts';
 import { type CallResult, MemberHost } from '../cluster/io/member-host.ts';
 import { backupNow } from '../cluster/io/online-backup.ts';
-import type { Call, CallError, MemberEvent, MemberStatus } from '../cluster/member/contract.ts';
+import type { Call, CallError, MemberEvent, MemberOptions, MemberStatus } from '../cluster/member/contract.ts';
 import type { ClusterConfig, ListenAddress } from '../config/model.ts';
 import type { ObservedCluster } from '../observe/source.ts';
 import type { Log } from './log.ts';
@@ -45,7 +46,7 @@ const goodbyeWithin: Millis = 4000;
 export class ClusterMember {
   readonly host: MemberHost;
   readonly coordinator: MemberCoordinator;
-  readonly #options: ClusterMemberOptions;
+  #options: ClusterMemberOptions;
 
   private constructor(host: MemberHost, options: ClusterMemberOptions) {
     this.host = host;
@@ -67,13 +68,7 @@ export class ClusterMember {
       cluster: { seeds: cluster.seeds, expect: cluster.expect },
       keys: keys.value,
       writes: cluster.mode,
-      metadata: {
-        version: options.version.slice(0, 32),
-        priority: cluster.priority,
-        witness: cluster.witness,
-        admin: options.admin?.kind === 'tcp' ? addressText(options.admin) : '',
-        zone: cluster.zone,
-      },
+      metadata: metadataOf(options),
       onStop: (why) => {
         begun.stopped = why;
         if (begun.member !== null) options.onEnd({ code: 1, why });
@@ -95,6 +90,20 @@ export class ClusterMember {
     return ok(member);
   }
 
+  /** Takes what a reload may change: the keys, and what the others are told of this member. */
+  adopt(change: Pick<ClusterMemberOptions, 'cluster' | 'admin'>): void {
+    const keys = parseClusterKeys(change.cluster.key);
+    if (keys.ok && !sameData(change.cluster.key, this.#options.cluster.key)) {
+      this.host.useKeys(keys.value);
+      const ids = this.actions.net().keys;
+      this.#options.log.info(`cluster: frames are sealed with key ${ids[0]}, and opened with ${ids.join(', ')}`, {
+        event: 'cluster-keys',
+      });
+    }
+    this.#options = { ...this.#options, ...change };
+    this.host.describe(metadataOf(this.#options));
+  }
+
   get actions(): HaActions {
     const { host, coordinator } = this;
     return {
@@ -108,6 +117,10 @@ export class ClusterMember {
         // After the answer: whoever asked has it before the admin API closes.
         if (left.ok) setImmediate(() => this.#options.onEnd({ code: 0, why }));
         return left;
+      },
+      net: () => {
+        const { keyIds, net } = host.measures();
+        return { keys: keyIds.map(keyIdText), dropped: net.dropped };
       },
       backup: (consistency) => backupNow(this, consistency),
     };
@@ -155,6 +168,17 @@ export class ClusterMember {
     return this.host.close();
   }
 }
+
+const metadataOf = ({ version, cluster, admin }: ClusterMemberOptions): MemberOptions['metadata'] => ({
+  version: version.slice(0, 32),
+  priority: cluster.priority,
+  witness: cluster.witness,
+  admin: admin?.kind === 'tcp' ? addressText(admin) : '',
+  zone: cluster.zone,
+});
+
+/** As in the log and the API: says which key it is, and nothing of it. */
+const keyIdText = (id: number): string => id.toString(16).padStart(4, '0');
 
 const done = (result: CallResult): Result<null, CallError> => (result.ok ? ok(null) : result);
 

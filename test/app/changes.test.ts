@@ -68,12 +68,18 @@ describe('what needs a restart', () => {
   const member = 'cluster: { member: a, address: 127.0.0.1:7946, expect: 1 }';
   const needs = (from: string, to: string): string[] => needsRestart(config(base + from), config(base + to));
 
-  it('is every key of the cluster, and where it is kept', () => {
+  it('is who a member is in the cluster, and where that is kept; its keys and what it tells of itself are not', () => {
     expect(needs(member, member)).toEqual([]);
-    expect(needs(member, member.replace('member: a', 'member: b, zone: x'))).toEqual([
+    expect(needs(member, member.replace('member: a', 'member: b, priority: 7'))).toEqual([
       expect.stringMatching(/^cluster\.member was changed: restart/),
-      expect.stringMatching(/^cluster\.zone was changed: restart/),
+      expect.stringMatching(/^cluster\.priority was changed: restart/),
     ]);
+    const [one, two] = [1, 2].map((n) => Buffer.alloc(32, n).toString('base64'));
+    const keyed = (key: string): string => member.replace('member: a', `member: a, key: ${key}`);
+    expect(needs(member, member.replace('member: a', 'member: a, zone: x'))).toEqual([]);
+    expect(needs(keyed(`${one}`), keyed(`[${two}, ${one}]`))).toEqual([]);
+    for (const [from, to] of [[member, keyed(`${one}`)] as const, [keyed(`${one}`), member] as const])
+      expect(needs(from, to)).toEqual([expect.stringMatching(/^cluster\.key was changed: restart/)]);
     expect(needs(member, `dataDir: /d\n${member}`)).toEqual([expect.stringMatching(/^dataDir was changed: restart/)]);
   });
 

@@ -25,8 +25,17 @@ export interface HaActions {
    */
   leave(how: { readonly forGood: boolean }): Called;
   change(change: MemberChange): Called;
+  /** What this member counted of the words between members, and its keys. */
+  net(): NetShown;
   /** All of the agreed state, as the contents of a file. `eventual`: as this member has it. */
   backup(consistency: Consistency): Promise<Result<readonly Uint8Array[], CoordinatorError>>;
+}
+
+export interface NetShown {
+  /** Which keys are in use, the sealing one first: names of four digits, nothing of the keys themselves. */
+  readonly keys: readonly string[];
+  /** Frames and connections that were not let in, by reason; those that came. */
+  readonly dropped: Readonly<Record<string, number>>;
 }
 
 export interface MemberChange {

@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import type { MemberStatus } from '../../cluster/member/contract.ts';
 import { audited, type Ended, refused } from '../changes.ts';
 import { json, printable, problemResponse } from '../problem.ts';
-import type { Called, HaActions, MemberChange } from './actions.ts';
+import type { Called, HaActions, MemberChange, NetShown } from './actions.ts';
 import { Asked } from './asked.ts';
 import { problemOf } from './errors.ts';
 import { askedOf, freshnessOf, type HaOptions } from './room.ts';
@@ -12,13 +12,13 @@ import { askedOf, freshnessOf, type HaOptions } from './room.ts';
 export function see(
   ha: HaActions,
   context: Context,
-  shown: (status: MemberStatus) => object,
+  shown: (status: MemberStatus, net: NetShown) => object,
 ): Response | Promise<Response> {
   const wrong = askedOf(context).wrong();
   if (wrong !== null) return problemResponse(wrong);
   return ha.coordinator.kv.get('', { consistency: 'eventual' }).then((read) => {
     const freshness = read.ok ? freshnessOf(read.value) : { kind: 'local', ageMs: null };
-    return json({ ...shown(ha.status()), freshness });
+    return json({ ...shown(ha.status(), ha.net()), freshness });
   });
 }
 

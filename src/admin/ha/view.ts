@@ -1,5 +1,6 @@
 /** The cluster as this member sees it, with names where the member itself has ids. Nobody is asked for it. */
 import type { MemberLine, MemberStatus } from '../../cluster/member/contract.ts';
+import type { NetShown } from './actions.ts';
 import { isoTime } from './errors.ts';
 
 const nameIn =
@@ -54,7 +55,7 @@ export const clusterShown = (status: MemberStatus): object => ({
 });
 
 /** `time`: the agreed one; null until there is a cluster. */
-export function statusShown(status: MemberStatus): object {
+export function statusShown(status: MemberStatus, { keys, dropped }: NetShown): object {
   const counts: Record<string, number> = {};
   for (const { state } of status.members) counts[state] = (counts[state] ?? 0) + 1;
   return {
@@ -63,6 +64,9 @@ export function statusShown(status: MemberStatus): object {
     log: logOf(status),
     time: status.cluster && isoTime(status.agreedNow),
     calls: status.calls,
+    keys,
+    dropped,
+    refused: Object.fromEntries(status.refused),
   };
 }
 

@@ -45,6 +45,16 @@ export class Door {
     return this.#strangers.size;
   }
 
+  /** Bytes of the connections that are open now. */
+  get traffic(): { readonly in: number; readonly out: number } {
+    const sum = { in: 0, out: 0 };
+    for (const { stream } of this.#inside) {
+      sum.in += stream.bytesIn;
+      sum.out += stream.bytesOut;
+    }
+    return sum;
+  }
+
   get guests(): readonly Peer[] {
     return [...this.#inside].map((guest) => guest.peer);
   }

@@ -93,6 +93,13 @@ export class Link {
     return this.#state.at === 'open' ? this.#state.peer : null;
   }
 
+  /** Bytes of the connection that is open now. */
+  get traffic(): { readonly in: number; readonly out: number } {
+    if (this.#state.at !== 'open') return { in: 0, out: 0 };
+    const { bytesIn, bytesOut } = this.#state.stream;
+    return { in: bytesIn, out: bytesOut };
+  }
+
   get waiting(): number {
     return this.#outbox.count;
   }

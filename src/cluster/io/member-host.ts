@@ -26,9 +26,10 @@ import { Member } from '../member/member.ts';
 import { bootOf } from '../member/rules.ts';
 import { Hub } from '../replica/hub.ts';
 import type { Replica } from '../replica/replica.ts';
+import type { Metadata } from '../swim/model.ts';
 import { type Clocks, realClocks, SuspendDetector } from './clocks.ts';
 import { Journal } from './journal.ts';
-import type { MemberHostOptions } from './member-options.ts';
+import type { HostMeasures, MemberHostOptions } from './member-options.ts';
 import { MemberStreams, swimRequest } from './member-streams.ts';
 import { markOldCopy, oldCopyMark } from './stop-mark.ts';
 import { type ClusterTransport, openTransport } from './transport.ts';
@@ -155,6 +156,23 @@ export class MemberHost {
 
   status(): MemberStatus {
     return this.#member.status();
+  }
+
+  /** Other keys, the sealing one first; at least one, unless it was opened without. */
+  useKeys(secrets: readonly Uint8Array[]): void {
+    if (this.#state === 'open') this.#transport.useKeys(secrets);
+  }
+
+  /** What the others are told of this member from now on. */
+  describe(metadata: Metadata): void {
+    this.#step({ kind: 'metadata', metadata });
+  }
+
+  /** What was counted since the start, and which keys are in use. */
+  measures(): HostMeasures {
+    const { keyIds, counts } = this.#transport;
+    const traffic = this.#transport.traffic();
+    return { keyIds, traffic, slowestTurnMs: this.#slowestTurnMs, net: counts, journal: this.#journal.stats };
   }
 
   /** Leader: from when on nobody writes under a lease of this pool given until now, on this clock. */

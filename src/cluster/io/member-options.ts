@@ -1,7 +1,9 @@
 /** What a member's host is told, and whom it tells. */
+import type { Millis } from '../../base/ids.ts';
 import type { Effect, MemberEvent, MemberOptions } from '../member/contract.ts';
 import type { Clocks } from './clocks.ts';
-import type { TransportLimits } from './wire.ts';
+import type { JournalStats } from './journal-model.ts';
+import type { Traffic, TransportCounts, TransportLimits } from './wire.ts';
 
 export interface MemberHostOptions extends Omit<MemberOptions, 'random' | 'now' | 'wall'> {
   /** The data folder; made if it is not there. */
@@ -20,4 +22,15 @@ export interface MemberHostOptions extends Omit<MemberOptions, 'random' | 'now' 
   readonly watchersMax?: number;
   readonly limitsOfTransport?: Partial<TransportLimits>;
   readonly clocks?: Clocks;
+}
+
+/** Since the start. */
+export interface HostMeasures {
+  /** Of the keys in use, the sealing one first; not secret. */
+  readonly keyIds: readonly number[];
+  readonly net: TransportCounts;
+  readonly traffic: Traffic;
+  readonly journal: JournalStats;
+  /** Longest lateness of the timer. */
+  readonly slowestTurnMs: Millis;
 }

@@ -28,6 +28,7 @@ import { bindBoth, type Sockets, whyNot, withoutKey } from './sockets.ts';
 import {
   emptyCounts,
   type Peer,
+  type Traffic,
   type TransportCounts,
   type TransportLimits,
   transportLimits,
@@ -156,12 +157,14 @@ export class ClusterTransport {
     });
     this.counts.datagramsOut += 1;
     this.counts.bytesOut += frame.byteLength;
+    this.counts.datagramBytesOut += frame.byteLength;
   }
 
   #receive(frame: Buffer, info: RemoteInfo): void {
     const remote = formatHostPort(info.address, info.port);
     this.counts.datagramsIn += 1;
     this.counts.bytesIn += frame.byteLength;
+    this.counts.datagramBytesIn += frame.byteLength;
     const opened = this.#opener.open(frame);
     if (!opened.ok) return this.#dropped(remote, opened.error);
     const { sender, boot, cluster, payload } = opened.value;
@@ -215,6 +218,22 @@ export class ClusterTransport {
   #endIf(ends: Parameters<Door['endIf']>[0]): void {
     this.#door.endIf(ends);
     for (const link of this.#links.values()) link.endIf(ends);
+  }
+
+  /** Of the keys in use, the sealing one first. */
+  get keyIds(): readonly number[] {
+    return this.#identity.keys.keys.map(({ id }) => id);
+  }
+
+  traffic(): Traffic {
+    const { datagramBytesIn, datagramBytesOut, bytesIn, bytesOut } = this.counts;
+    const connections = { in: bytesIn - datagramBytesIn, out: bytesOut - datagramBytesOut };
+    const open = [this.#door.traffic, ...[...this.#links.values()].map((link) => link.traffic)];
+    for (const one of open) {
+      connections.in += one.in;
+      connections.out += one.out;
+    }
+    return { datagrams: { in: datagramBytesIn, out: datagramBytesOut }, connections };
   }
 
   /** Connections that we dialled or want to. */

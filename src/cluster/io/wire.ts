@@ -50,12 +50,21 @@ export const transportLimits: TransportLimits = {
   outbox: outboxLimits,
 };
 
+/** Bytes in and out: datagrams, and connections as of now. */
+export interface Traffic {
+  readonly datagrams: { readonly in: Bytes; readonly out: Bytes };
+  readonly connections: { readonly in: Bytes; readonly out: Bytes };
+}
+
 export interface TransportCounts {
   readonly dropped: Record<DropReason, number>;
   datagramsIn: number;
   datagramsOut: number;
+  /** All bytes: of datagrams, and of connections that have ended. */
   bytesIn: number;
   bytesOut: number;
+  datagramBytesIn: number;
+  datagramBytesOut: number;
   /** Messages and datagrams that were not sent: peer not reachable, or its queue full. */
   unsent: number;
   dials: number;
@@ -64,7 +73,8 @@ export interface TransportCounts {
 
 export function emptyCounts(): TransportCounts {
   const dropped = Object.fromEntries(dropReasons.map((reason) => [reason, 0])) as Record<DropReason, number>;
-  return { dropped, datagramsIn: 0, datagramsOut: 0, bytesIn: 0, bytesOut: 0, unsent: 0, dials: 0, dialsFailed: 0 };
+  const datagrams = { datagramsIn: 0, datagramsOut: 0, datagramBytesIn: 0, datagramBytesOut: 0 };
+  return { dropped, ...datagrams, bytesIn: 0, bytesOut: 0, unsent: 0, dials: 0, dialsFailed: 0 };
 }
 
 /** What connections need of the transport that they belong to. */

@@ -41,7 +41,7 @@ export const cluster = section({
   key: oneOrMore(parsed('secret', parseClusterKey))
     .prefault([])
     .describe(
-      'Secret of the cluster, the same on all members: 32 random bytes or more as base64 or hexadecimal digits (`openssl rand -base64 32`). Of a list the first one seals, and all of them open: so a key is exchanged. At most 8. May be left out on loopback only.',
+      'Secret of the cluster, the same on all members: 32 random bytes or more as base64 or hexadecimal digits (`openssl rand -base64 32`). Of a list the first one seals, and all of them open: so a key is exchanged, by reloads alone. At most 8. May be left out on loopback only.',
     ),
   priority: whole(0, 65_535)
     .prefault(100)
@@ -63,4 +63,4 @@ export const cluster = section({
     ),
 })
   .optional()
-  .describe('With it the process is a member of a cluster. A change of it needs a restart.');
+  .describe('With it the process is a member of a cluster. A change of it needs a restart, but for `key` and `zone`.');

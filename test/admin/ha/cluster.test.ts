@@ -47,7 +47,11 @@ describe('what this member sees', () => {
   });
 
   it('GET /ha/status counts, GET /ha/replication shows the lag', async () => {
-    expect((await get('/ha/status')).json).toMatchObject({ members: { LEADER: 1, ACTIVE: 1, DEGRADED: 1 } });
+    expect((await get('/ha/status')).json).toMatchObject({
+      members: { LEADER: 1, ACTIVE: 1, DEGRADED: 1 },
+      keys: ['00ab'],
+      dropped: { key: 2, forged: 0 },
+    });
     expect((await get('/ha/replication')).json).toMatchObject({
       leader: 'node-1',
       peers: null,

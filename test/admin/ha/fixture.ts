@@ -114,6 +114,7 @@ export function clusterOfOne(bounds: Pick<LocalOptions, 'watchersMax' | 'limits'
       transfer: (to) => note(to),
       leave: ({ forGood }) => note(forGood),
       change: (change) => note(change),
+      net: () => ({ keys: ['00ab'], dropped: { key: 2, forged: 0 } }),
       backup: (consistency) => {
         const refused = consistency === 'eventual' ? null : cluster.refusal;
         return Promise.resolve(refused === null ? ok(backupParts) : err(refused));
