@@ -35,6 +35,11 @@ export interface ClientOptions {
   readonly thinkMs: Millis;
   readonly keys: number;
   readonly locks: number;
+  /** Share of writes that are strong; 0.2. */
+  readonly strong?: number;
+  /** Share of operations on keys that are reads under a lease, 0.08, and current reads, 0.32. */
+  readonly leased?: number;
+  readonly reads?: number;
 }
 
 const answerMs: Millis = 6000;
@@ -82,6 +87,8 @@ export class Clients {
   readonly #holdings = new Map<string, Holding>();
   /** Index of the newest strong write that was answered. */
   strong = 0;
+  /** Index of the newest state that a client has seen: its write's, or that of its current read. */
+  #seen = 0;
 
   constructor(world: ClientWorld, options: ClientOptions) {
     this.#world = world;
@@ -126,23 +133,27 @@ export class Clients {
   #onKey(client: Client, host: Host): void {
     const { random } = this.#world;
     const key = `k${random.below(this.#options.keys)}`;
+    const { leased = 0.08, reads = 0.32 } = this.#options;
     const dice = random.next();
-    if (dice < 0.08) return this.#leased(client, host);
-    if (dice < 0.4) return this.#read(client, host, key);
+    if (dice < leased) return this.#leased(client, host);
+    if (dice < leased + reads) return this.#read(client, host, key);
+    const kind = (dice - leased - reads) / (1 - leased - reads);
     this.#value += 1;
     const value = `v${this.#value}`;
     const seen = client.seen.get(key);
-    if (dice < 0.65 || seen === undefined) return this.#write(client, host, { do: 'set', key, value });
-    if (dice < 0.75) return this.#write(client, host, { do: 'delete', key });
-    if (dice < 0.9 || seen.revision === null)
+    if (kind < 0.42 || seen === undefined) return this.#write(client, host, { do: 'set', key, value });
+    if (kind < 0.58) return this.#write(client, host, { do: 'delete', key });
+    if (kind < 0.83 || seen.revision === null)
       return this.#write(client, host, { do: 'cas', key, from: seen.value, to: value });
     this.#write(client, host, { do: 'cas-revision', key, at: seen.revision, to: value });
   }
 
   #read(client: Client, host: Host, key: string): void {
     const call = this.kv.invoke(client.name, { do: 'get', key });
+    const needed = this.#seen;
     this.#ask(client, host, { kind: 'read', need: 'current' }, (answer) => {
       if (!answer?.ok) return answer === null ? this.#lost(client) : this.#refused(this.kv, call, answer.error);
+      this.#isCurrent(host, needed);
       const entry = host.body!.replica.kv.get(key);
       this.#world.covered('answer: read');
       client.seen.set(key, { value: entry === null ? null : textOf(entry.value), revision: entry?.revision ?? null });
@@ -151,12 +162,21 @@ export class Clients {
     });
   }
 
+  /** A current read sees what anybody had seen before it was asked for: not of its key alone, of the whole state. */
+  #isCurrent(host: Host, needed: number): void {
+    const { index } = host.body!.replica;
+    if (index < needed)
+      throw new Breach('current reads', `${host.name} reads at ${index}, a client saw ${needed} before`);
+    this.#seen = Math.max(this.#seen, index);
+  }
+
   /** Sees every strong write that was answered before it was asked for. */
   #leased(client: Client, host: Host): void {
-    const needed = this.strong;
+    const [needed, seen] = [this.strong, this.#seen];
     this.#ask(client, host, { kind: 'read', need: 'leased' }, (answer) => {
       if (!answer?.ok) return;
       this.#world.covered('answer: leased read');
+      if (answer.value.kind === 'fresh' && answer.value.freshness.kind === 'current') this.#isCurrent(host, seen);
       const { index } = host.body!.replica;
       if (index < needed)
         throw new Breach(
@@ -297,12 +317,13 @@ export class Clients {
     command: Command,
     done: (answer: Answered | null, result: CommandResult) => void,
   ): void {
-    const consistency = this.#world.random.next() < 0.2 ? 'strong' : 'quorum';
+    const consistency = this.#world.random.next() < (this.#options.strong ?? 0.2) ? 'strong' : 'quorum';
     const { uid } = host;
     this.#ask(client, host, { kind: 'propose', command, consistency }, (answer) => {
       const written = answer?.ok && answer.value.kind === 'written' ? answer.value.written : null;
       if (written?.committed !== true) return done(answer, { kind: 'done' });
       this.#world.covered(`answer: ${consistency} write`);
+      this.#seen = Math.max(this.#seen, written.index);
       if (consistency === 'strong' && this.#world.species.knowsStrong) this.#answeredStrong(written.index);
       this.#world.acknowledged(`${uid} ${written.ticket.boot} ${written.ticket.number}`, written.index, written.value);
       done(answer, written.value);

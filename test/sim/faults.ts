@@ -7,12 +7,17 @@
  *   cut A B              both ways                         cut A > B      one way
  *   bridge WHO           two halves that see only it       split          two halves; WHO in the smaller one
  *   heal                 mends all links                   break WHO      its connections, with what is under way
+ *   lag WHO 300ms [out | in]                               what it sends or is sent takes so much longer
  *   net bad|slow|lossy|late|good
  *   disk WHO slow|stuck|full|good
  *   copy WHO             keeps a copy of its disk          restore WHO    crash, put the copy back, start
  *   drift WHO 0.9%       its clock's rate                  wall WHO +1h   its wall clock jumps
  *   restart all          at once                           transfer WHO | transfer any
  *   add WHO              a member that was not there       remove WHO
+ *   once EVENT +20ms VERB ...   when that happens next, and so much later: `leads`, a new leader; `pending`, `open`, the
+ *                        pool's epoch begins to move, has moved
+ *
+ * Who is `f1`, `f2`, ...: the first, second, ... of those who don't lead.
  */
 import type { Millis } from '../../src/base/ids.ts';
 import type { Random } from '../../src/base/random.ts';
@@ -35,6 +40,7 @@ export interface FaultWorld {
   suspended(ms: Millis): void;
   allRestarted(): void;
   order(kind: 'add' | 'remove' | 'transfer', who: Host | null): void;
+  once(event: string, then: () => void): void;
   note(who: string, text: string): void;
   covered(what: string): void;
 }
@@ -49,6 +55,8 @@ function whom(world: FaultWorld, word: string | undefined): Host | undefined {
       world.hosts.filter((host) => host !== leader && host.body !== null),
     );
   if (word === 'any') return oneOf(world.random, world.hosts);
+  const nth = /^f(\d)$/.exec(word ?? '');
+  if (nth !== null) return world.hosts.filter((host) => host !== leader)[Number(nth[1]) - 1];
   return world.hosts.find(({ name }) => name === word);
 }
 
@@ -86,6 +94,18 @@ function isolate(world: FaultWorld, host: Host, [way]: readonly string[]): Undo 
   const out = others.map((other) => [host, other] as const);
   const into = others.map((other) => [other, host] as const);
   return cutPairs(world, way === 'out' ? out : way === 'in' ? into : [...out, ...into]);
+}
+
+function lag({ net: wires, hosts }: FaultWorld, host: Host, [by, way]: readonly string[]): Undo {
+  const pairs = hosts.flatMap((other) => [
+    ...(other === host || way === 'in' ? [] : [[host, other] as const]),
+    ...(other === host || way === 'out' ? [] : [[other, host] as const]),
+  ]);
+  const set = (ms: Millis): void => {
+    for (const [from, to] of pairs) wires.lag(from.address, to.address, ms);
+  };
+  set(spanOf(by ?? '') ?? 0);
+  return () => set(0);
 }
 
 function cut(world: FaultWorld, words: readonly string[]): Undo {
@@ -178,6 +198,7 @@ const acts: Readonly<Record<string, Act>> = {
   cut,
   bridge: onOne(bridge),
   split: onOne(split),
+  lag: onOne(lag),
   heal: (world) => void world.net.mendAll(),
   break: onOne((world, host) => {
     for (const other of world.hosts) {
@@ -209,6 +230,7 @@ const acts: Readonly<Record<string, Act>> = {
 
 /** Makes one line happen, and be undone when its time is over. */
 export function act(world: FaultWorld, line: Line): void {
+  if (line.verb === 'once') return wait(world, line);
   const how = acts[line.verb];
   if (how === undefined) throw new Error(`"${lineText(line)}": there is no verb "${line.verb}"`);
   world.note(
@@ -218,6 +240,13 @@ export function act(world: FaultWorld, line: Line): void {
   const undo = how(world, line.words);
   world.covered(`fault: ${nameOf(line)}`);
   if (undo !== undefined && line.forMs !== null) world.queue.after(line.forMs, undo);
+}
+
+function wait(world: FaultWorld, line: Line): void {
+  const [event, later, verb, ...words] = line.words;
+  if (event === undefined || verb === undefined) throw new Error(`"${lineText(line)}": once EVENT +TIME VERB ...`);
+  const then = (): void => act(world, { at: world.queue.now, verb, words, forMs: line.forMs });
+  world.once(event, () => world.queue.after(spanOf(later ?? '') ?? 0, then));
 }
 
 const nameOf = ({ verb, words }: Line): string => {

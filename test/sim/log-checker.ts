@@ -9,7 +9,7 @@
  *   a quorum has it        what is committed is on the disks of a quorum at that moment
  *   disk before word       no vote, request for votes, heartbeat's answer or acknowledgement leaves before its write returned
  *   one vote per term      across restarts
- *   never back             terms, boots, and what is committed only grow
+ *   never back             terms, boots, and what is committed only grow; nobody deletes what is committed
  */
 import type { MemberId } from '../../src/base/ids.ts';
 import type { DiskEntry, MemberOutput, MemberRestored } from '../../src/cluster/member/contract.ts';
@@ -50,6 +50,8 @@ export class LogChecker {
   readonly #votes = new Map<string, MemberId>();
   readonly #terms = new Map<MemberId, Term>();
   readonly #boots = new Map<MemberId, number>();
+  /** What each believed to be on its disk before the step. */
+  readonly #mirrors = new Map<Host, MemberRestored>();
   readonly #applied = new Map<Host, { run: number; index: Index }>();
 
   constructor(world: LogWorld) {
@@ -57,7 +59,11 @@ export class LogChecker {
   }
 
   stepped(host: Host, out: MemberOutput): void {
-    for (const { entries } of out.persist) for (const entry of entries) this.#checkEntry(host, entry);
+    for (const { entries, truncateFrom } of out.persist) {
+      for (const entry of entries) this.#checkEntry(host, entry);
+      if (truncateFrom !== null) this.#checkDeleted(host, truncateFrom);
+    }
+    if (out.persist.length > 0) this.#mirrors.set(host, host.mirror);
     this.#checkApplied(host, out);
     for (const event of out.events) {
       if (event.kind === 'raft' && event.event.kind === 'became-leader') this.#checkLeader(host, event.event.term);
@@ -92,6 +98,16 @@ export class LogChecker {
       this.#world.appended(entry);
     } else if (!sameEntry(known.entry, entry) || (known.before !== null && before !== null && known.before !== before))
       throw new Breach('log matching', `${host.name} has another entry ${index} of term ${term}, or another before it`);
+  }
+
+  #checkDeleted(host: Host, from: Index): void {
+    const before = this.#mirrors.get(host);
+    if (before === undefined || before.boot !== host.boot || (host.mirror.snapshot?.index ?? 0) >= from) return;
+    for (let index = from; index < this.committed.length; index++) {
+      const { term } = this.committed[index]!;
+      if (entryAt(before, index)?.term === term && entryAt(host.mirror, index)?.term !== term)
+        throw new Breach('never back', `${host.name} deletes ${index} of term ${term}, which is committed`);
+    }
   }
 
   #checkApplied(host: Host, out: MemberOutput): void {

@@ -40,6 +40,7 @@ export class Net {
   readonly #queue: Queue;
   readonly #random: Random;
   readonly #cut = new Set<string>();
+  readonly #lag = new Map<string, Millis>();
   readonly #kept = new Map<string, Kept>();
 
   constructor(queue: Queue, random: Random) {
@@ -67,7 +68,17 @@ export class Net {
     }
   }
 
+  /** What is sent this way takes so much longer, from now on; 0 ends it. */
+  lag(from: Address, to: Address, ms: Millis): void {
+    this.#lag.set(`${from}>${to}`, ms);
+  }
+
+  #lagOf(from: Address, to: Address): Millis {
+    return this.#lag.size === 0 ? 0 : (this.#lag.get(`${from}>${to}`) ?? 0);
+  }
+
   mendAll(): void {
+    this.#lag.clear();
     for (const pair of [...this.#cut]) {
       const [from, to] = pair.split('>');
       this.mend(from!, to!);
@@ -89,7 +100,7 @@ export class Net {
     for (let i = 0; i < copies; i++) {
       if (this.loss > 0 && this.#random.next() < this.loss) this.noted('datagram: lost');
       else if (this.isCut(from, to)) this.noted('datagram: cut');
-      else this.#queue.after(this.#delay(), deliver);
+      else this.#queue.after(this.#delay() + this.#lagOf(from, to), deliver);
     }
   }
 
@@ -97,7 +108,8 @@ export class Net {
     const kept = this.#connection(from, to);
     // A sender that is not sure whether it arrived sends again over the next connection.
     const copies = this.doubling > 0 && this.#random.next() < this.doubling * 0.3 ? 2 : 1;
-    for (let i = 0; i < copies; i++) this.#inOrder(kept, this.#packets(1), { from, to, deliver });
+    for (let i = 0; i < copies; i++)
+      this.#inOrder(kept, this.#packets(1) + this.#lagOf(from, to), { from, to, deliver });
   }
 
   /** All that is under way there is lost. */

@@ -39,6 +39,7 @@ export interface PoolWorld {
   readonly habits: Habits;
   leader(): Host | undefined;
   covered(what: string): void;
+  happened(event: string): void;
   note(who: string, text: string): void;
 }
 
@@ -79,9 +80,11 @@ export class Pools {
       this.#leases.delete(host);
       this.#world.covered(`void-leases: ${effect.why}`);
     }
-    if (out.persist.length === 0 || !this.#leases.has(host)) return;
+    const held = this.#leases.get(host);
+    if (held === undefined) return;
     // The control thread takes the record back as soon as it has accepted that the epoch moves.
-    if (this.#leases.get(host)!.lease.epoch !== this.openEpoch(host)) this.#leases.delete(host);
+    if (out.persist.length > 0 && held.lease.epoch !== this.openEpoch(host)) this.#leases.delete(host);
+    else if (held.lease.epoch < this.#opened) this.#check(host);
   }
 
   /** For the first time in this world. */
@@ -92,6 +95,7 @@ export class Pools {
     this.#world.note('pool', `epoch ${marker.epoch} opens`);
     this.#world.covered('pool: opened');
     for (const host of this.#leases.keys()) this.#check(host);
+    this.#world.happened('open');
   }
 
   #again(everyMs: Millis, what: () => void): void {
@@ -166,6 +170,7 @@ export class Pools {
     );
     const { run } = host;
     if (marker.phase === 'open' || host.body === null || this.openEpoch(host) !== null) return;
+    this.#world.happened('pending');
     // It is in the leader's own log now, so that from here on it grants nothing of this epoch.
     const until = this.#overAt(host);
     this.#waits.set(host, { run, term: raft.term, epoch: marker.epoch, until });

@@ -10,11 +10,12 @@ import { type Random, seededRandom } from '../../src/base/random.ts';
 import type { MemberOptions, MemberOutput, MemberRestored } from '../../src/cluster/member/contract.ts';
 import type { MemberRules } from '../../src/cluster/member/rules.ts';
 import { isMember } from '../../src/cluster/raft/model.ts';
+import type { Numbers } from '../../src/cluster/raft/options.ts';
 import { type Rules, safeRules } from '../../src/cluster/raft/rules.ts';
 import { uidOf } from './bare.ts';
 import type { Species } from './body.ts';
 import { Breach } from './breach.ts';
-import { Clients } from './clients.ts';
+import { type ClientOptions, Clients } from './clients.ts';
 import { MemberClock } from './clock.ts';
 import { Coverage } from './coverage.ts';
 import { act, drawScript, type FaultWorld } from './faults.ts';
@@ -41,6 +42,8 @@ export interface WorldOptions {
   readonly script?: readonly Line[];
   /** A member's disk is put back to an earlier copy, once. */
   readonly copies?: boolean;
+  readonly clients?: Partial<ClientOptions>;
+  readonly raft?: Partial<Numbers>;
   readonly rules?: Partial<MemberRules>;
   readonly raftRules?: Partial<Rules>;
   /** Only for planted bugs of the world's own. */
@@ -80,6 +83,7 @@ export class World implements HostWorld, FaultWorld {
   readonly #copies = new Map<Host, MemberRestored>();
   readonly #restoredRun = new Map<Host, number>();
   readonly #startedAt = new Map<Host, Millis>();
+  readonly #waiting: { readonly event: string; readonly then: () => void }[] = [];
   #ledAt: Millis = 0;
   readonly #checkedAt = new Map<Host, number>();
   readonly #pools: Pools;
@@ -116,7 +120,13 @@ export class World implements HostWorld, FaultWorld {
     const faultMs = this.#options.faultMs ?? defaultFaultMs;
     for (const host of this.hosts) this.queue.after(this.random.next() * 300, () => this.start(host));
     for (const line of this.script) this.queue.at(line.at, () => this.#calm || act(this, line));
-    const clients = new Clients(this.#clientWorld(), { clients: 5, thinkMs: 350, keys: 4, locks: 3 });
+    const clients = new Clients(this.#clientWorld(), {
+      clients: 5,
+      thinkMs: 350,
+      keys: 4,
+      locks: 3,
+      ...this.#options.clients,
+    });
     this.#clients = clients;
     this.queue.run(faultMs);
     this.#heal();
@@ -219,6 +229,16 @@ export class World implements HostWorld, FaultWorld {
     else leader.call({ kind: 'change', change: kind, member: who!.uid }, done);
   }
 
+  once(event: string, then: () => void): void {
+    this.#waiting.push({ event, then });
+  }
+
+  /** The oldest that waits for it. */
+  happened(event: string): void {
+    const first = this.#waiting.findIndex((one) => one.event === event);
+    if (first !== -1) this.#waiting.splice(first, 1)[0]!.then();
+  }
+
   note(who: string, text: string): void {
     this.timeline.note(who, text);
   }
@@ -284,7 +304,7 @@ export class World implements HostWorld, FaultWorld {
       wall: host.clock.wall(this.queue.now),
       openEpoch: () => this.#pools.openEpoch(host),
       settings: { snapshotEvery: 60 },
-      raft: { keepEntries: 20, moveAfterMs: 5000, snapshotPieceBytes: 700, maxInflight: 8 },
+      raft: { keepEntries: 20, moveAfterMs: 5000, snapshotPieceBytes: 700, maxInflight: 8, ...this.#options.raft },
       rules: rules ?? {},
       raftRules: { ...safeRules, ...raftRules },
     };
@@ -313,6 +333,7 @@ export class World implements HostWorld, FaultWorld {
     const fresh = this.hosts.filter((one) => (this.#startedAt.get(one) ?? 0) >= this.#ledAt);
     if (fresh.length > this.#options.members / 2) this.allRestarted();
     this.#ledAt = this.queue.now;
+    this.happened('leads');
   }
 
   #logWorld(): ConstructorParameters<typeof LogChecker>[0] {

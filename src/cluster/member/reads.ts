@@ -51,9 +51,11 @@ export class Reads {
 
   begin(call: number, need: ReadNeed, done: Done): void {
     const { raft } = this.#agreement;
-    const leads = this.#agreement.status.role === 'leader';
+    const { role, applied, commit } = this.#agreement.status;
     const mayRead = raft.mayRead(this.#core.now);
-    if (mayRead && leads && need !== 'current') return done(ok({ kind: 'fresh', freshness: current }));
+    // While its own disk is slow, others may have applied and acknowledged what it has not applied yet.
+    const isCurrent = role === 'leader' && applied >= commit;
+    if (mayRead && isCurrent && need !== 'current') return done(ok({ kind: 'fresh', freshness: current }));
     if (need === 'local' || (need === 'leased' && mayRead)) {
       return done(ok({ kind: 'fresh', freshness: { kind: 'local', ageMs: this.age() } }));
     }

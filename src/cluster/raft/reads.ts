@@ -12,6 +12,13 @@ import type { ReadIndex, ReadIndexReply } from './messages.ts';
 import type { MemberId } from './model.ts';
 import type { LeaderRole } from './role-state.ts';
 
+/** More than a run of a member asks for. */
+const readsPerRun = 2 ** 32;
+const runsTold = 2 ** 20;
+
+/** What the leader is asked under: an answer that an earlier run of this member asked for is none to this one. */
+const wireId = ({ settings }: Core, id: number): number => (settings.boot % runsTold) * readsPerRun + id;
+
 export function read(core: Core, id: number, lease: boolean): void {
   const { role } = core;
   if (role.at === 'leader') {
@@ -19,7 +26,7 @@ export function read(core: Core, id: number, lease: boolean): void {
     else enqueue(core, role, { id, from: null });
   } else if (role.at === 'follower' && role.leader !== null) {
     core.askedReads.set(id, core.now + core.settings.electionMinMs);
-    core.send({ kind: 'readIndex', to: role.leader, id });
+    core.send({ kind: 'readIndex', to: role.leader, id: wireId(core, id) });
   } else core.out.reads.push({ id, index: null });
 }
 
@@ -30,9 +37,10 @@ export function onReadIndex(core: Core, message: ReadIndex): void {
 }
 
 export function onReadIndexReply(core: Core, message: ReadIndexReply): void {
-  if (message.from !== core.leader || !core.askedReads.delete(message.id)) return;
-  if (message.index === null) core.out.reads.push({ id: message.id, index: null });
-  else core.confirmedReads.push({ id: message.id, index: message.index });
+  const id = message.id - wireId(core, 0);
+  if (message.from !== core.leader || !core.askedReads.delete(id)) return;
+  if (message.index === null) core.out.reads.push({ id, index: null });
+  else core.confirmedReads.push({ id, index: message.index });
 }
 
 function enqueue(core: Core, leader: LeaderRole, one: { readonly id: number; readonly from: MemberId | null }): void {
