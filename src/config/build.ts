@@ -28,12 +28,16 @@ export function buildConfig(draft: Draft): Config | null {
   const sections = Object.entries(draft).every(([key, value]) => value !== null || key === 'routes');
   if (!sections || pools.includes(null) || routes.includes(null)) return null;
   const complete = draft as Complete;
+  // A witness carries no traffic; that the file asks for none is held by check-cluster.ts.
+  const carries = draft.cluster?.witness !== true;
   return {
-    // A witness carries no traffic; that the file asks for none is held by check-cluster.ts.
-    listen: draft.cluster?.witness ? [] : complete.listen.map(buildListen),
+    listen: carries ? complete.listen.map(buildListen) : [],
     workers: complete.workers,
     pools: pools as PoolConfig[],
-    routes: draft.routes === undefined ? draft.pools.slice(0, 1).map(everythingTo) : (routes as RouteConfig[]),
+    routes:
+      draft.routes === undefined
+        ? (carries ? draft.pools.slice(0, 1) : []).map(everythingTo)
+        : (routes as RouteConfig[]),
     timeouts: complete.timeouts,
     limits: complete.limits,
     trustedProxies: complete.trustedProxies,

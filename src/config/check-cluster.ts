@@ -11,21 +11,22 @@ import { at } from './tree.ts';
 
 type ClusterDraft = NonNullable<Draft['cluster']>;
 
-export function checkCluster({ cluster, listen, admin }: Draft, ledger: Ledger): void {
+export function checkCluster({ cluster, listen, admin, pools }: Draft, ledger: Ledger): void {
   if (!cluster) {
     const dataDir = at(ledger.tree, ['dataDir']);
-    if (cluster === undefined && dataDir?.kind === 'scalar' && dataDir.fromEnv !== true)
+    const used = pools.some(({ rest }) => rest === null || rest.failover !== undefined);
+    if (cluster === undefined && !used && dataDir?.kind === 'scalar' && dataDir.fromEnv !== true)
       ledger.problems.warning(
         keyPlaceOf(ledger, ['dataDir']),
-        'dataDir has no effect without cluster',
-        'remove it, or add cluster',
+        'dataDir has no effect without cluster or failover',
+        'remove it, or add one of them',
       );
     return;
   }
   checkVoters(cluster, ledger);
   checkKeys(cluster, ledger);
   checkShape(cluster, ledger);
-  if (cluster.witness) checkWitness(ledger);
+  if (cluster.witness) checkWitness(pools, ledger);
   const own = cluster.witness ? [] : (listen ?? []);
   const taken = [...own, ...(admin ? [admin] : [])].some(({ address }) => address.name === cluster.address);
   if (taken)
@@ -61,9 +62,17 @@ function checkKeys({ address, key }: ClusterDraft, ledger: Ledger): void {
   if (new Set(key).size < key.length) ledger.problems.error(place, 'a key is there twice', 'remove one of the two');
 }
 
-/** It would be accepted and ignored otherwise. */
-function checkWitness(ledger: Ledger): void {
-  for (const key of ['listen', 'pools', 'routes']) {
+/** It would be accepted and ignored otherwise. Pools with failover are watched by a witness, too. */
+function checkWitness(pools: Draft['pools'], ledger: Ledger): void {
+  for (const { name, rest } of pools) {
+    if (rest === null || rest.failover !== undefined) continue;
+    ledger.problems.error(
+      keyPlaceOf(ledger, ['pools', name]),
+      `pool ${name} has no effect on a witness, which carries no traffic and watches pools with failover only`,
+      'remove it, or remove cluster.witness',
+    );
+  }
+  for (const key of ['listen', 'routes']) {
     if (at(ledger.tree, [key]) === null) continue;
     ledger.problems.error(
       keyPlaceOf(ledger, [key]),

@@ -10,7 +10,7 @@ export function checkRoutes(draft: Draft, ledger: Ledger): void {
   const { routes } = draft;
   const poolNames = draft.pools.map((pool) => pool.name);
   if (routes === undefined) {
-    if (poolNames.length > 1) {
+    if (poolNames.length > 1 && draft.cluster?.witness !== true) {
       const place = keyPlaceOf(ledger, ['pools', poolNames[1]!]);
       ledger.problems.error(
         place,

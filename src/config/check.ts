@@ -4,6 +4,7 @@
  */
 import { isLoopback } from './addresses.ts';
 import { checkCluster } from './check-cluster.ts';
+import { checkFailover } from './check-failover.ts';
 import { checkRoutes } from './check-routes.ts';
 import type { Draft, PoolDraft, PoolRest } from './draft.ts';
 import { itemPath, keyPlaceOf, type Ledger, placeOf } from './ledger.ts';
@@ -23,6 +24,7 @@ export function checkDraft(draft: Draft, ledger: Ledger): void {
   for (const pool of draft.pools) checkPool(pool, ledger);
   checkCapacity(draft, ledger);
   checkRoutes(draft, ledger);
+  checkFailover(draft, ledger);
 }
 
 function checkListeners({ listen, admin }: Draft, ledger: Ledger): void {

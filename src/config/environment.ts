@@ -4,6 +4,8 @@
  *   STATE_DIRECTORY       dataDir, if the file has none (systemd sets it)
  *   CLUSTER_NODE_ID, CLUSTER_ADDRESS, CLUSTER_PORT, CLUSTER_SEED_NODES, CLUSTER_NODE_PRIORITY
  *                         override their keys of a `cluster:` that the file has; without one they mean nothing
+ *   FAILOVER_MODE, FAILOVER_FAILURE_THRESHOLD, FAILOVER_RECOVERY_WAIT, FAILOVER_MAX_ATTEMPTS
+ *                         the same for each pool's `failover:`
  *
  * They become part of the tree, before any schema sees it: so they are checked, and printed with where they came from,
  * like all that was written. An empty variable counts as one that is not set.
@@ -21,8 +23,43 @@ export function withEnvironment(tree: Tree, env: Env): Tree {
   }
   const cluster = tree.entries.get('cluster')?.value;
   if (cluster !== undefined) values['cluster'] = withCluster(cluster, env);
+  const pools = tree.entries.get('pools')?.value;
+  if (pools?.kind === 'map') values['pools'] = withFailover(pools, env);
   return withEntries(tree, values);
 }
+
+const failoverKeys = {
+  mode: 'FAILOVER_MODE',
+  failureThreshold: 'FAILOVER_FAILURE_THRESHOLD',
+  recoveryWait: 'FAILOVER_RECOVERY_WAIT',
+  maxAttempts: 'FAILOVER_MAX_ATTEMPTS',
+} as const;
+
+function withFailover(pools: MapTree, env: Env): MapTree {
+  const changed: Record<string, Tree> = {};
+  for (const [name, { value: pool }] of pools.entries) {
+    const failover = pool.kind === 'map' ? pool.entries.get('failover')?.value : undefined;
+    if (pool.kind !== 'map' || failover === undefined || isOff(failover)) continue;
+    const { mark } = failover;
+    const values: Record<string, Tree> = {};
+    for (const [key, variable] of Object.entries(failoverKeys)) {
+      const text = given(env, variable);
+      if (text !== undefined) values[key] = scalar(text, [variable], mark);
+    }
+    if (Object.keys(values).length === 0) continue;
+    // A mode alone is the short form of a map that holds it.
+    const isEmpty = failover.kind === 'scalar' && failover.value === null;
+    const short = new Map(isEmpty ? [] : [['mode', { key: mark, value: failover }]]);
+    const map: MapTree = failover.kind === 'map' ? failover : { kind: 'map', mark, entries: short };
+    changed[name] = withEntries(pool, { failover: withEntries(map, values) });
+  }
+  return withEntries(pools, changed);
+}
+
+/** Nothing to override, or nothing that could be read. */
+const isOff = (tree: Tree): boolean =>
+  tree.kind === 'list' ||
+  (tree.kind === 'scalar' && (tree.value === 'off' || tree.value === false || tree.broken === true));
 
 function withCluster(cluster: Tree, env: Env): Tree {
   const isEmpty = cluster.kind === 'scalar' && cluster.value === null && cluster.broken !== true;

@@ -27,7 +27,7 @@ export function flatten(issues: readonly Issue[], base: Path, tree: Tree): FlatI
     const apt = branches.filter((branch) => !branch.some((one) => isWrongKind(one, path, tree)));
     // Two branches of one kind (a word of a list, or a duration): the one that says more than "not my word".
     const best = apt.find((branch) => branch.every((one) => one.issue.code !== 'invalid_value')) ?? apt[0];
-    if (best && !isBareWord(best, apt, branches)) return best;
+    if (best && !(best[0]?.path.length === path.length && isBareWord(best, apt, branches))) return best;
     return [
       {
         path,

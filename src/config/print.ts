@@ -10,8 +10,6 @@
  * the file; where the file has a short form in place of a map, only the value that the short form means is from there.
  * Secrets are left out, and so are fields whose names promise one. What has no value (no host, any method) is not shown.
  */
-import { formatDuration, formatShare, formatSize } from '../base/units.ts';
-import { typed } from './expand.ts';
 import { itemPath } from './ledger.ts';
 import type { LoadedConfig } from './load.ts';
 import type {
@@ -25,22 +23,24 @@ import type {
   TlsConfig,
   UpstreamTlsConfig,
 } from './model.ts';
+import { failoverOut, roleOut, splitOut } from './print-failover.ts';
+import {
+  duration,
+  type Entries,
+  leaf,
+  list,
+  map,
+  type Out,
+  quote,
+  redacted,
+  secretText,
+  shareLeaf,
+  short,
+  size,
+  text,
+  texts,
+} from './print-out.ts';
 import { at, type Path, type Tree } from './tree.ts';
-
-interface Leaf {
-  readonly kind: 'leaf';
-  readonly text: string;
-  /** A short form above it means this value. */
-  readonly short: boolean;
-}
-type Entries = readonly (readonly [key: string, value: Out] | null)[];
-type Out =
-  | Leaf
-  | { readonly kind: 'map'; readonly entries: Entries }
-  | { readonly kind: 'list'; readonly items: readonly Out[] };
-
-const redacted = '"<redacted>"';
-const secretName = /authorization|cookie|token|secret|password|api-?key|credential/i;
 
 export function renderConfig(loaded: LoadedConfig): string {
   const lines: string[] = [];
@@ -57,7 +57,7 @@ function whole({ config, tree }: LoadedConfig): Out {
   return map([
     carries ? ['listen', list(listeners)] : null,
     ['workers', leaf(String(config.workers))],
-    carries ? ['pools', map(config.pools.map((pool) => [pool.name, poolOut(pool)]))] : null,
+    carries || config.pools.length > 0 ? ['pools', map(config.pools.map((pool) => [pool.name, poolOut(pool)]))] : null,
     carries ? ['routes', list(config.routes.map((route, index) => routeOut(route, tree, index)))] : null,
     ['timeouts', map(Object.entries(timeouts).map(([key, value]) => [key, duration(value)]))],
     [
@@ -168,6 +168,7 @@ function poolOut(pool: PoolConfig): Out {
             ['weight', leaf(node.weight)],
             ['backup', leaf(node.backup)],
             ['wish', leaf(node.wish)],
+            ...(pool.failover === null ? [] : roleOut(node)),
           ]),
         ),
       ),
@@ -212,6 +213,8 @@ function poolOut(pool: PoolConfig): Out {
         ['queueTimeout', duration(limits.queueTimeout)],
       ]),
     ],
+    ['failover', pool.failover === null ? leaf('off') : failoverOut(pool.failover)],
+    pool.split === null ? null : ['split', splitOut(pool.split)],
   ]);
 }
 
@@ -264,6 +267,7 @@ function routeOut(route: RouteConfig, tree: Tree, index: number): Out {
     editsOut('request', route.requestFields),
     editsOut('response', route.responseFields),
     action.kind === 'pool' ? ['abortOnFin', leaf(route.abortOnFin)] : null,
+    route.treatAs === null ? null : ['treatAs', leaf(route.treatAs)],
   ]);
 }
 
@@ -292,25 +296,6 @@ function keyText(key: HashKey): string {
 export function addressText(address: ListenAddress): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
-}
-
-const map = (entries: Entries): Out => ({ kind: 'map', entries });
-const list = (items: readonly Out[]): Out => ({ kind: 'list', items });
-const leaf = (value: string | number | boolean): Leaf => ({ kind: 'leaf', text: String(value), short: false });
-const text = (value: string): Leaf => leaf(quote(value));
-const short = (value: string): Leaf => ({ ...text(value), short: true });
-const duration = (value: number): Leaf => leaf(formatDuration(value));
-const size = (value: number): Leaf => leaf(formatSize(value));
-const shareLeaf = (value: number): Leaf => leaf(formatShare(value));
-const texts = (values: Readonly<Record<string, string>>): Out =>
-  map(Object.entries(values).map(([key, value]) => [key, text(value)]));
-const secretText = (name: string, value: string): Leaf => (secretName.test(name) ? leaf(redacted) : text(value));
-
-/** As a YAML scalar that reads back as this text. */
-function quote(value: string): string {
-  const escaped = value.replaceAll('${', () => '$${');
-  const isPlain = /^[\w/][\w./:%-]*$/.test(escaped) && !escaped.endsWith(':') && typeof typed(escaped) === 'string';
-  return isPlain ? escaped : JSON.stringify(escaped);
 }
 
 interface Writing {

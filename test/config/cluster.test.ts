@@ -102,7 +102,7 @@ describe('a witness', () => {
     const given = 'listen: ":1"\npools: { app: { nodes: [http://a] } }\nroutes: [{ pool: app }]\n';
     expect(lines(witness(given)).map((one) => one.split(' which')[0])).toEqual([
       '1:1 listen: listen has no effect on a witness,',
-      '2:1 pools: pools has no effect on a witness,',
+      '2:10 pools.app: pool app has no effect on a witness,',
       '3:1 routes: routes has no effect on a witness,',
     ]);
   });

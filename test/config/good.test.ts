@@ -57,37 +57,90 @@ const health = fc.oneof(
   }),
 );
 
-const pool = fc.record(
-  {
-    nodes,
-    balance: fc.oneof(
-      oneOf('round-robin', 'weighted', 'least-connections', 'random-two', 'peak-ewma', 'consistent-hash'),
-      fc.record({
-        algorithm: fc.constant('consistent-hash'),
-        key: oneOf('address', 'path', 'header:X-User', 'cookie:sid'),
-      }),
-    ),
-    health,
-    passive: fc.oneof(oneOf('off'), some({ consecutiveErrors: count(1000, 0), maxEjected: share })),
-    slowStart: fc.oneof(oneOf('off'), duration, fc.record({ window: duration, aggression: oneOf(0.5, 1, 2.5) })),
-    panicThreshold: fc.oneof(oneOf('off'), share),
-    retry: some({
-      attempts: count(10),
-      budget: share,
-      methods: fc.subarray(['PUT', 'delete']),
-      statuses: fc.subarray([429, 502, 503]),
-      buffer: size,
-    }),
-    upstream: some({
-      connectTimeout: duration,
-      responseTimeout: duration,
-      tunnelTimeout: duration,
-      maxIdle: count(65_536, 0),
-    }),
-    limits: some({ maxConnections: count(1_000_000), maxPending: count(1_000_000, 0), queueTimeout: duration }),
-  },
-  { requiredKeys: ['nodes'] },
+const hook = fc.oneof(
+  fc.record(
+    { post: oneOf('/promote', 'http://10.0.0.9:1/x?a=b'), timeout: oneOf('10ms', '3s', '10m') },
+    { requiredKeys: ['post'] },
+  ),
+  fc.record({ exec: fc.array(oneOf('/bin/promote', '--now', 'a b', '007', 'true'), { minLength: 1 }) }),
 );
+const failover = fc.oneof(
+  oneOf<unknown>('automatic', 'manual', 'off', false, {}),
+  some({
+    mode: oneOf('automatic', 'manual'),
+    failureThreshold: count(100),
+    recoveryWait: duration,
+    failback: oneOf('manual', 'automatic'),
+    maxAttempts: count(16),
+    retryAfter: duration,
+    minInterval: duration,
+    maxLag: fc.oneof(oneOf<unknown>('any'), count(1000, 0)),
+    demote: hook,
+    promote: hook,
+    rejoin: hook,
+    parking: some({ writes: count(1000, 0), bytes: size }),
+  }),
+);
+const split = some({
+  writes: fc.constant('primary'),
+  reads: oneOf<unknown>('replicas', 'primary', 'any', ['replicas'], ['any', 'primary']),
+  maxLag: fc.oneof(oneOf<unknown>('any'), duration),
+  stale: fc.oneof(oneOf<unknown>('off', false), duration),
+  readYourWrites: fc.oneof(
+    oneOf<unknown>('off', false, 'session', 'strict'),
+    some({
+      mode: oneOf('off', 'session', 'strict'),
+      via: oneOf('cookie', 'header'),
+      name: oneOf('X-After'),
+      bound: duration,
+    }),
+  ),
+});
+const isOff = (one: unknown): boolean => one === undefined || one === 'off' || one === false;
+/** Roles and split only where there is failover, whose pools are checked. */
+const withPrimary = (one: Record<string, unknown>): Record<string, unknown> => {
+  const { split: _, ...plain } = one;
+  const { retry, health, ...rest } = isOff(one['failover']) ? { ...plain } : one;
+  if (isOff(one['failover'])) return plain;
+  const { methods: _methods, ...safe } = (retry ?? {}) as Record<string, unknown>;
+  return { ...rest, retry: safe, ...(isOff(health) ? {} : { health }) };
+};
+
+const pool = fc
+  .record(
+    {
+      nodes,
+      balance: fc.oneof(
+        oneOf('round-robin', 'weighted', 'least-connections', 'random-two', 'peak-ewma', 'consistent-hash'),
+        fc.record({
+          algorithm: fc.constant('consistent-hash'),
+          key: oneOf('address', 'path', 'header:X-User', 'cookie:sid'),
+        }),
+      ),
+      health,
+      passive: fc.oneof(oneOf('off'), some({ consecutiveErrors: count(1000, 0), maxEjected: share })),
+      slowStart: fc.oneof(oneOf('off'), duration, fc.record({ window: duration, aggression: oneOf(0.5, 1, 2.5) })),
+      panicThreshold: fc.oneof(oneOf('off'), share),
+      retry: some({
+        attempts: count(10),
+        budget: share,
+        methods: fc.subarray(['PUT', 'delete']),
+        statuses: fc.subarray([429, 502, 503]),
+        buffer: size,
+      }),
+      upstream: some({
+        connectTimeout: duration,
+        responseTimeout: duration,
+        tunnelTimeout: duration,
+        maxIdle: count(65_536, 0),
+      }),
+      limits: some({ maxConnections: count(1_000_000), maxPending: count(1_000_000, 0), queueTimeout: duration }),
+      failover,
+      split,
+    },
+    { requiredKeys: ['nodes'] },
+  )
+  .map(withPrimary);
 
 const match = {
   host: oneOf('a.example', '*.example', '10.0.0.1', 'A.B'),

@@ -12,7 +12,7 @@ export const dataDir = parsed('folder', (text) =>
   .prefault(defaultDataDir)
   .meta({ 'x-default': '`$STATE_DIRECTORY`, else `./data`' })
   .describe(
-    'Where a member of a cluster keeps its identity and the agreed state; on a local disk, for one process alone. A relative name starts at the working directory. Made if it is not there.',
+    'Where the agreed state of a cluster is kept, or of pools with `failover` without one, and the identity of this member; on a local disk, for one process alone. A relative name starts at the working directory. Made if it is not there.',
   );
 
 const memberAddress = parsed('host:port', parseMemberAddress);
@@ -50,7 +50,7 @@ export const cluster = section({
     .boolean()
     .prefault(false)
     .describe(
-      'This member votes, keeps the log and carries no traffic: no listener opens, and `pools` is left out. It leads only while nobody else can.',
+      'This member votes, keeps the log and carries no traffic: no listener opens. Of `pools` only those with `failover` are named: it watches their nodes as well. It leads only while nobody else can.',
     ),
   zone: zone
     .prefault('')
