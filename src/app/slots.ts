@@ -72,8 +72,10 @@ export class Slots implements SlotLookups {
     const { lines } = this.#board;
     const nodes = this.#nodes.sweep(oldestHeld, (slot) => lines[nodeLine(slot) + nodeCell.inFlight] === 0);
     for (const slot of nodes) this.#board.clearRow(counterRow.node(slot), rowColumns.node);
-    for (const slot of this.#pools.sweep(oldestHeld, (slot) => this.#poolIdle(slot)))
+    for (const slot of this.#pools.sweep(oldestHeld, (slot) => this.#poolIdle(slot))) {
       this.#board.clearRow(counterRow.pool(slot), rowColumns.pool);
+      this.#board.primary.clear(slot);
+    }
     for (const slot of this.#routes.sweep(oldestHeld, () => true))
       this.#board.clearRow(counterRow.route(slot), rowColumns.route);
     for (const slot of this.#listeners.sweep(oldestHeld, (slot) => this.#listenerIdle(slot)))
@@ -86,11 +88,14 @@ export class Slots implements SlotLookups {
     lines[line + nodeCell.generation]! += 1;
     for (const cell of [nodeCell.state, nodeCell.weight, nodeCell.consecutiveErrors, nodeCell.probationTaken])
       lines[line + cell] = 0;
+    lines[line + nodeCell.reader] = 0;
+    this.#board.primary.beginEra(slot);
   }
 
   #poolIdle(slot: number): boolean {
     const line = poolLine(slot);
-    return [poolCell.active, poolCell.pending, poolCell.retrying].every((cell) => this.#board.lines[line + cell] === 0);
+    const gauges = [poolCell.active, poolCell.pending, poolCell.retrying, poolCell.writing];
+    return gauges.every((cell) => this.#board.lines[line + cell] === 0);
   }
 
   /** Connections outlive their listener, and no snapshot is held between two requests: so they are counted. */

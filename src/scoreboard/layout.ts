@@ -33,6 +33,10 @@ export const nodeCell = {
   consecutiveErrors: 4,
   /** On probation: 1 = a real request is trying the node now. Data threads by compare-and-exchange, control clears. */
   probationTaken: 5,
+  /** Whether it takes reads of a pool with a primary: readerKind (primary.ts). */
+  reader: 6,
+  /** How far it is behind its primary, ms; -1 = not known. */
+  lag: 7,
 } as const;
 
 export const nodeState = { fit: 1, probation: 2 } as const;
@@ -48,6 +52,12 @@ export const poolCell = {
   pending: 2,
   /** Gauge: retries that count against the budget. */
   retrying: 3,
+  /** Gauge: writes that a data thread holds, tunnels among them (primary.ts). */
+  writing: 4,
+  /** Gauge: writes that wait for leave. */
+  parked: 5,
+  /** Gauge: bytes of them that are held. */
+  parkedBytes: 6,
 } as const;
 
 /** A data thread's own line. Written by that thread, unless said otherwise. */
@@ -103,6 +113,22 @@ export const poolCounters = [
   'queueFull',
   'queueTimeouts',
   'noNode',
+  // Of pools with a primary.
+  'writes', // sent
+  'writesFailed', // sent, and not answered by the node
+  'writesCut', // their lease ended first
+  'writesStale', // picked under an epoch or a lease that had ended before the first byte
+  'parked', // writes that waited for leave
+  'parkedMs',
+  'parkFull', // 503: too many waited
+  'parkTimeouts', // 503: they waited too long
+  'writesRefused', // 503: told not to wait
+  'readsPrimary',
+  'readsReplica',
+  'readsStale', // said so
+  'readsWaited', // for a replica to follow, or for a primary
+  'readsLost', // their own write is lost, and they were told
+  'tokensRefused', // forged, or of another key
 ] as const;
 
 /** Columns of a route's counters, one row per thread. */

@@ -24,16 +24,18 @@ import {
   threadCell,
   threadCounters,
 } from './layout.ts';
+import { createPrimaryBuffers, PrimaryBoard, type PrimaryBuffers } from './primary.ts';
 
 export interface ScoreboardBuffers {
   readonly threads: number;
   readonly lines: SharedArrayBuffer;
   readonly gauges: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
+  readonly primary: PrimaryBuffers;
 }
 
 const nodeGauges = 1;
-const poolGauges = 3;
+const poolGauges = 6;
 const gaugeCells = maxNodes * nodeGauges + maxPools * poolGauges;
 
 const nodeColumns = nodeCounters.length + bucketCount;
@@ -69,14 +71,24 @@ export const counterRow = {
   thread: (): number => threadAt,
 } as const;
 
-type PoolGauge = 'active' | 'pending' | 'retrying';
-const poolGaugeIndex: Record<PoolGauge, number> = { active: 0, pending: 1, retrying: 2 };
+const poolGaugeNames = ['active', 'pending', 'retrying', 'writing', 'parked', 'parkedBytes'] as const;
+export type PoolGauge = (typeof poolGaugeNames)[number];
+const poolGaugeIndex: Record<PoolGauge, number> = {
+  active: 0,
+  pending: 1,
+  retrying: 2,
+  writing: 3,
+  parked: 4,
+  parkedBytes: 5,
+};
 
 export class Scoreboard {
   readonly buffers: ScoreboardBuffers;
   readonly threads: number;
   /** All shared lines: address with nodeLine(slot) + nodeCell.x, poolLine(slot) + poolCell.x, threadLine(t) + threadCell.x. */
   readonly lines: Int32Array;
+  /** Who is primary of which pool, and until when its writes may begin. */
+  readonly primary: PrimaryBoard;
   /** Each thread's rows of gauges, for repair. */
   readonly #gauges: Int32Array;
   readonly #counters: readonly Float64Array[];
@@ -86,6 +98,7 @@ export class Scoreboard {
     this.threads = buffers.threads;
     this.lines = new Int32Array(buffers.lines);
     this.#gauges = new Int32Array(buffers.gauges);
+    this.primary = new PrimaryBoard(buffers.primary, { cells: this.lines, node: nodeLine, pool: poolLine });
     const bytes = counterCells * Float64Array.BYTES_PER_ELEMENT;
     this.#counters = Array.from(
       { length: buffers.threads },
@@ -99,6 +112,7 @@ export class Scoreboard {
       lines: new SharedArrayBuffer(lineTotal * Int32Array.BYTES_PER_ELEMENT),
       gauges: new SharedArrayBuffer(threads * gaugeCells * Int32Array.BYTES_PER_ELEMENT),
       counters: new SharedArrayBuffer(threads * counterCells * Float64Array.BYTES_PER_ELEMENT),
+      primary: createPrimaryBuffers(threads),
     });
   }
 
@@ -143,7 +157,7 @@ export class Scoreboard {
   }
 
   /** Adds to a pool's gauge and to the thread's own row; returns the new total. */
-  addPool(gauge: PoolGauge, change: { readonly thread: number; readonly slot: number; readonly by: 1 | -1 }): number {
+  addPool(gauge: PoolGauge, change: { readonly thread: number; readonly slot: number; readonly by: number }): number {
     const own = change.thread * gaugeCells + maxNodes + change.slot * poolGauges + poolGaugeIndex[gauge];
     const total = poolLine(change.slot) + poolCell[gauge];
     this.#gauges[own]! += change.by;
@@ -182,7 +196,7 @@ export class Scoreboard {
   }
 
   #repairPool(own: number, slot: number): void {
-    for (const gauge of ['active', 'pending', 'retrying'] as const) {
+    for (const gauge of poolGaugeNames) {
       const left = this.#gauges[own + poolGaugeIndex[gauge]]!;
       if (left !== 0) Atomics.sub(this.lines, poolLine(slot) + poolCell[gauge], left);
     }
