@@ -18,6 +18,7 @@
  */
 import type { Bytes, Millis } from '../base/ids.ts';
 import type { Result } from '../base/result.ts';
+import type { PoolRecord } from './failover/model.ts';
 import type { Bounded, Command, CommandResult, Counted, Findable } from './replica/command.ts';
 import type { ReplicaEvent } from './replica/events.ts';
 import type {
@@ -53,7 +54,7 @@ export type CoordinatorError =
   | { readonly kind: 'overloaded' }
   | { readonly kind: 'too-large'; readonly what: Bounded; readonly size: Bytes; readonly max: Bytes }
   | { readonly kind: 'full'; readonly what: Counted | 'watchers'; readonly max: number }
-  /** The condition did not hold. `revision`: the key's own now, null if it is absent. */
+  /** The condition did not hold. `revision`: the key's own now, or the pool's step; null if it is absent. */
   | { readonly kind: 'conflict'; readonly revision: Revision | null }
   | { readonly kind: 'deadlock'; readonly cycle: readonly Wait[] }
   /** The lock is taken (or, with owner null, rests after a lost holder), and there was no time to wait. */
@@ -224,6 +225,8 @@ export interface Coordinator {
   /** Everything that entries do, as this member applies them: lost locks, ended leases, records. Returns how to stop. */
   observe(sink: (event: ReplicaEvent) => void): () => void;
   records(what: RecordKind, options?: ReadOptions): Answer<Read<readonly Registered[]>>;
+  /** What is agreed about each pool with a primary, by name. Its changes are told to `observe`, as events `pool`. */
+  pools(options?: ReadOptions): Answer<Read<readonly PoolRecord[]>>;
   /** Events after this number, oldest first; of older ones only those that are kept. */
   history(after: number, options?: ReadOptions): Answer<Read<readonly HistoryEvent[]>>;
   /** Any command. Results that refuse it come as errors. */

@@ -12,7 +12,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   balancers: ['base'],
   health: ['base'],
   // The rooms of cluster/ don't see each other; the member, which is made of them, and its shell see them all.
-  cluster: ['base', 'cluster/replica'],
+  cluster: ['base', 'cluster/replica', 'cluster/failover/model.ts'],
   'cluster/swim': ['base'],
   'cluster/raft': ['base'],
   'cluster/failover': ['base'],

@@ -23,6 +23,7 @@ import type {
   WriteOptions,
   Written,
 } from '../coordinator.ts';
+import type { PoolRecord } from '../failover/model.ts';
 import type { CallValue, ReadNeed } from '../member/contract.ts';
 import type { Command, CommandResult } from '../replica/command.ts';
 import type { ReplicaEvent } from '../replica/events.ts';
@@ -100,6 +101,10 @@ export class MemberCoordinator implements Coordinator, Engine {
 
   records(what: RecordKind, options?: ReadOptions): Answer<Read<readonly Registered[]>> {
     return read(this, options, ({ registry }) => ok(registry.list(what)));
+  }
+
+  pools(options?: ReadOptions): Answer<Read<readonly PoolRecord[]>> {
+    return read(this, options, ({ pools }) => ok(pools.list()));
   }
 
   history(after: number, options?: ReadOptions): Answer<Read<readonly HistoryEvent[]>> {

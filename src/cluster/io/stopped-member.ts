@@ -3,7 +3,8 @@
  * into an empty one, and make it the only member of a new cluster when the others are lost (7.4).
  *
  *   folder --lock, checks--> log and snapshot --applied--> state
- *   recover, restore: state --counters above all that may have been given out--> one snapshot, one voter, a new cluster id
+ *   recover, restore: state --counters and epochs above all that may have been given out--> one snapshot, one voter, a new
+ *                     cluster id
  *
  * The whole log counts, also entries at its end of which this disk does not know whether they were committed: what was
  * acknowledged by a majority that is lost may be among them. Each opening raises the boot number, so that the next run is
@@ -155,6 +156,7 @@ function begin(store: JournalStore, { uid, state, notCluster, wall }: Beginning)
     const proposer = { uid, boot: store.restored.boot, number: at + 1 };
     state.apply({ index, term, data: encodeProposal({ proposer, at: Math.max(wall, state.now), command }) });
   }
+  state.pools.raiseEpochs();
   const cluster = newCluster(notCluster);
   const config: Config = { voters: [uid], learners: [] };
   const first = store.restored.entries[0]?.index ?? null;

@@ -30,6 +30,8 @@ export const toldOf = (outcome: Outcome): Told => {
   return outcome.kind === 'unknown' ? outcome : { kind: 'refused', why: outcome.why };
 };
 
+/** Commands that every release knows with which members can speak: what a silent voter counts for. */
+const commandsOfAll = 2;
 /** Between two `expire`: a refused one is not proposed again at once. */
 const expireRestMs: Millis = 20;
 
@@ -73,8 +75,12 @@ export class Desk {
   ask(from: Asker, ask: Ask, reply: Reply): void {
     const refuse = (why: ToldRefusal): void => reply({ kind: 'refused', why });
     if (!this.leads) return refuse('not-leader');
-    const { config } = this.#agreement.status;
-    if (!isMember(config, from.id)) return refuse('not-member');
+    const { config, configCommitted } = this.#agreement.status;
+    if (!isMember(config, from.id)) {
+      // Out already, and the word that said so was lost.
+      const asksForThat = ask.kind === 'change' && ask.change === 'remove' && ask.member === from.id;
+      return asksForThat && configCommitted ? reply({ kind: 'done' }) : refuse('not-member');
+    }
     switch (ask.kind) {
       case 'propose':
         return this.#propose(from, ask, reply);
@@ -107,12 +113,15 @@ export class Desk {
     });
   }
 
-  /** 8.4: what a voter does not know it could not apply. */
+  /**
+   * 8.4: what a voter does not know it could not apply. One that is silent, since it died before this member led, must not
+   * keep the others from agreeing on another primary.
+   */
   #mayPropose(version: number): boolean {
     if (version <= 1) return true;
     const { voters } = this.#agreement.status.config;
     const known = (id: MemberId): number | undefined =>
-      id === this.#core.uid ? this.#core.settings.commandVersion : this.#commands.get(id);
+      id === this.#core.uid ? this.#core.settings.commandVersion : (this.#commands.get(id) ?? commandsOfAll);
     return this.#core.rules.mayPropose(version, voters.map(known));
   }
 

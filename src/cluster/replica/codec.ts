@@ -1,7 +1,7 @@
 /**
  * Proposals as bytes.
  *
- *   version (1)   1 byte
+ *   version       1 byte: of its command; 1, but for `pool`, which is of 2
  *   at            8 bytes, big endian; stamped in place by the leader, so that what a member forwards is not read again
  *   proposer      uid, boot, number
  *   command       its kind, its fields
@@ -15,8 +15,10 @@ import { ByteReader, ByteWriter, textBytes } from './bytes.ts';
 import type { Command, Proposal, Proposer } from './command.ts';
 import { latestAt, recordKinds } from './model.ts';
 import { type Codecs, readCondition, readFacts, readUnion, writeCondition, writeFacts, writeUnion } from './parts.ts';
+import { readPool, writePool } from './pool-codec.ts';
 
-export const proposalVersion = 1;
+/** The newest that is known here. Each command is written in the version that brought it, so that older members read it. */
+export const proposalVersion = 2;
 const uidBytesMax = 64;
 
 /** `version`: made by a member that speaks a newer version than this one. */
@@ -37,7 +39,10 @@ const kinds: readonly Command['kind'][] = [
   'note',
   'expire',
   'raise',
+  'pool',
 ];
+
+const versionOf = ({ kind }: Command): number => (kind === 'pool' ? 2 : 1);
 
 const nothing = { write: () => {}, read: () => ({}) };
 const leaseOnly = {
@@ -102,11 +107,18 @@ const codecs: Codecs<Command> = {
   },
   expire: nothing,
   raise: nothing,
+  pool: {
+    write: (to, c) => {
+      writePool(to, c.record);
+      to.text(c.note);
+    },
+    read: (from) => ({ record: readPool(from), note: from.text() }),
+  },
 };
 
 export function encodeProposal(proposal: Proposal): Uint8Array {
   const to = new ByteWriter();
-  to.byte(proposalVersion).raw(fixed(proposal.at));
+  to.byte(versionOf(proposal.command)).raw(fixed(proposal.at));
   to.text(proposal.proposer.uid).number(proposal.proposer.boot).number(proposal.proposer.number);
   writeUnion(to, proposal.command, { kinds, codecs });
   return to.take();
@@ -121,6 +133,7 @@ export function decodeProposal(bytes: Uint8Array): Result<Proposal, Unreadable> 
   const proposer: Proposer = { uid: from.text(), boot: from.number(), number: from.number() };
   const command: Command = readUnion(from, { kinds, codecs });
   if (!from.done() || at > latestAt || proposer.number === 0) return err('malformed');
+  if (version !== versionOf(command)) return err('malformed');
   if (proposer.uid === '' || textBytes(proposer.uid) > uidBytesMax) return err('malformed');
   return ok({ proposer, at, command });
 }

@@ -8,6 +8,7 @@
  * a new version of the proposal, which a leader proposes only when all voters announce it.
  */
 import type { Bytes, Millis } from '../../base/ids.ts';
+import type { PoolRecord } from '../failover/model.ts';
 import type { Condition, Fact, LeaseId, RecordKind, Revision, Token, Wait } from './model.ts';
 
 export type Command =
@@ -42,7 +43,12 @@ export type Command =
   /** Ends what has run out at the proposal's time. Nothing runs out otherwise. */
   | { readonly kind: 'expire' }
   /** After a state was brought back from a backup: counters go on above all that was given out since. */
-  | { readonly kind: 'raise' };
+  | { readonly kind: 'raise' }
+  /**
+   * The next step of a pool: taken if it follows the one that is known (pool-steps.ts), else `conflict` with the known
+   * step. `note`: its line in the history; empty: none. Of version 2.
+   */
+  | { readonly kind: 'pool'; readonly record: PoolRecord; readonly note: string };
 
 export interface Proposer {
   /** The member's uid. */
@@ -61,7 +67,7 @@ export interface Proposal {
 
 export const bounded = ['key', 'value', 'total', 'name', 'ttl', 'record'] as const;
 export type Bounded = (typeof bounded)[number];
-export const counted = ['keys', 'leases', 'locks', 'waiters', 'records', 'proposers'] as const;
+export const counted = ['keys', 'leases', 'locks', 'waiters', 'records', 'proposers', 'pools'] as const;
 export type Counted = (typeof counted)[number];
 export const findable = ['lease', 'lock', 'record'] as const;
 export type Findable = (typeof findable)[number];
@@ -76,7 +82,7 @@ export type CommandResult =
   /** In the queue; the grant or the time-out comes as an event. */
   | { readonly kind: 'waiting'; readonly ahead: number; readonly deadline: Millis }
   | { readonly kind: 'done' }
-  /** The condition did not hold. `revision`: the key's own now, null if it is absent. */
+  /** The condition did not hold. `revision`: the key's own now, or the pool's step; null if it is absent. */
   | { readonly kind: 'conflict'; readonly revision: Revision | null }
   /** Held by another, or in its delay (null), and the caller would not wait. */
   | { readonly kind: 'busy'; readonly owner: string | null; readonly until: Millis }

@@ -1,5 +1,6 @@
 /** What an applied entry did, for watches, waiters, logs and metrics. The same on every member; acted on as data. */
 import type { Millis } from '../../base/ids.ts';
+import type { PoolRecord } from '../failover/model.ts';
 import type { Hash64 } from './fingerprint.ts';
 import type { Change, HistoryEvent, LeaseId, RecordKind, Registered, Token } from './model.ts';
 
@@ -30,6 +31,7 @@ export type ReplicaEvent =
   | { readonly kind: 'registered'; readonly record: Registered }
   | { readonly kind: 'unregistered'; readonly what: RecordKind; readonly id: string }
   | { readonly kind: 'noted'; readonly event: HistoryEvent }
+  | { readonly kind: 'pool'; readonly record: PoolRecord }
   /** Each 1 000 entries: members that differ here at the same index have parted. */
   | { readonly kind: 'hash'; readonly index: number; readonly hash: Hash64 }
   /** Nothing was applied. `version`: this member is too old for the cluster and must stop. */

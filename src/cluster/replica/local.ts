@@ -29,6 +29,7 @@ import {
   writeDrainMs,
   writeLeaseMs,
 } from '../coordinator.ts';
+import type { PoolRecord } from '../failover/model.ts';
 import { AgreedClock } from './clock.ts';
 import { encodeProposal } from './codec.ts';
 import type { Command, CommandResult } from './command.ts';
@@ -48,7 +49,7 @@ export interface LocalOptions {
   readonly wall: Millis;
   readonly limits?: ReplicaLimits;
   readonly watchersMax?: number;
-  /** The open epoch of a pool, null if none is. Default: no pool has one. */
+  /** The open epoch of a pool, null if none is. Default: as the state says. */
   readonly openEpoch?: (pool: string) => number | null;
 }
 
@@ -103,6 +104,10 @@ export class LocalCoordinator implements Coordinator, Engine {
     return read(this, options, ({ registry }) => ok(registry.list(what)));
   }
 
+  pools(options?: ReadOptions): Answer<Read<readonly PoolRecord[]>> {
+    return read(this, options, ({ pools }) => ok(pools.list()));
+  }
+
   history(after: number, options?: ReadOptions): Answer<Read<readonly HistoryEvent[]>> {
     return read(this, options, ({ history }) => ok(history.after(after)));
   }
@@ -110,7 +115,7 @@ export class LocalCoordinator implements Coordinator, Engine {
   writeLease(pool: string, epoch: number): Answer<WriteLease> {
     const sentAt = this.#options.clock();
     if (this.#closed) return Promise.resolve(err({ kind: 'closed' }));
-    const open = this.#options.openEpoch?.(pool) ?? null;
+    const open = (this.#options.openEpoch ?? ((name) => this.replica.pools.openEpoch(name)))(pool);
     if (open !== epoch) return Promise.resolve(err({ kind: 'not-open', pool, open }));
     const cutAt = sentAt + writeLeaseMs;
     return Promise.resolve(ok({ pool, epoch, sentAt, writeUntil: cutAt - writeDrainMs, cutAt }));

@@ -133,6 +133,9 @@ export interface ReplicaLimits {
   readonly proposers: number;
   /** A proposer not heard of for so long may be forgotten when the table is full. */
   readonly proposerIdleMs: Millis;
+  /** Pools with a primary, and one of their records as bytes. */
+  readonly pools: number;
+  readonly poolRecordBytes: Bytes;
   /** Changes kept for watches and reads of the past. */
   readonly changes: number;
   readonly changeBytes: Bytes;
@@ -154,6 +157,8 @@ export const defaultLimits: ReplicaLimits = {
   resultsPerProposer: 1024,
   proposers: 1024,
   proposerIdleMs: 3_600_000,
+  pools: 1024,
+  poolRecordBytes: 64 * 1024,
   changes: 10_000,
   changeBytes: 32 * 1024 * 1024,
 };

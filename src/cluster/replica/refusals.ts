@@ -2,6 +2,7 @@
 import { assertNever } from '../../base/assert.ts';
 import type { Consistency, CoordinatorError, Ticket } from '../coordinator.ts';
 import type { Command, CommandResult } from './command.ts';
+import { recordFault } from './pool-steps.ts';
 
 /** Null if the command took effect (or waits in a queue). */
 export function refusalOf(result: CommandResult, ticket: Ticket): CoordinatorError | null {
@@ -40,6 +41,10 @@ export function faultOf(command: Command, consistency: Consistency): Coordinator
     if (name === 'ttlMs' && value === 0) return { kind: 'invalid', what: 'ttlMs is 0: it would run out at once' };
   }
   if (command.kind === 'register') return factsFault(command.facts);
+  if (command.kind === 'pool') {
+    const fault = recordFault(command.record);
+    return fault === null ? null : { kind: 'invalid', what: fault };
+  }
   if ('when' in command && command.when.kind === 'revision' && !Number.isSafeInteger(command.when.revision)) {
     return { kind: 'invalid', what: 'when.revision is no whole number' };
   }

@@ -23,6 +23,7 @@ import { Kv } from './kv.ts';
 import { Leases } from './leases.ts';
 import { Locks } from './locks.ts';
 import { counterFloor, defaultLimits, type LeaseId, type ReplicaLimits } from './model.ts';
+import { Pools } from './pools.ts';
 import { Proposers } from './proposers.ts';
 import { Registry } from './registry.ts';
 
@@ -54,6 +55,7 @@ export class Replica {
   readonly locks: Locks;
   readonly registry: Registry;
   readonly history: History;
+  readonly pools: Pools;
   readonly proposers: Proposers;
   readonly tokens = new Counter();
   readonly counts: ReplicaCounts = { applied: 0, repeated: 0, unreadable: 0 };
@@ -69,6 +71,7 @@ export class Replica {
     this.locks = new Locks(limits, this.tokens);
     this.registry = new Registry(limits);
     this.history = new History(limits);
+    this.pools = new Pools(limits);
     this.proposers = new Proposers(limits);
     this.#index = from.index;
     this.#term = from.term;
@@ -112,7 +115,9 @@ export class Replica {
     const scalars = new ByteWriter().number(this.#index).number(this.#term).number(this.#now);
     scalars.number(this.kv.revision.value).number(this.tokens.value).number(this.history.last);
     print.add(hashBytes(scalars.peek()));
-    const tables = [this.kv, this.leases, this.locks, this.registry, this.history].map((room) => room.table);
+    const tables = [this.kv, this.leases, this.locks, this.registry, this.history, this.pools].map(
+      (room) => room.table,
+    );
     for (const table of [...tables, ...this.proposers.tables]) print.add(table.fingerprint);
     return print.value;
   }
@@ -172,6 +177,8 @@ export class Replica {
         return this.#expire(moment);
       case 'raise':
         return this.#raise();
+      case 'pool':
+        return this.pools.change(command, this.history, moment);
       default:
         return assertNever(command, 'command');
     }

@@ -159,6 +159,7 @@ function refusable(local: LocalCoordinator, refusal: () => CoordinatorError | nu
     watch: (options, sink) => local.watch(options, sink),
     observe: (sink) => local.observe(sink),
     records: (what, options) => local.records(what, options),
+    pools: (options) => local.pools(options),
     history: (after, options) => local.history(after, options),
     propose: engine.propose,
     writeLease: (pool, epoch) => local.writeLease(pool, epoch),

@@ -7,6 +7,7 @@ import { markOldCopy } from '../../../src/cluster/io/stop-mark.ts';
 import { backupOf, look, recover, restore } from '../../../src/cluster/io/stopped-member.ts';
 import { promiseBytes } from '../../../src/cluster/member/disk-codec.ts';
 import { snapshot } from '../../../src/cluster/replica/snapshot.ts';
+import { change, poolRecord } from '../replica/pool-records.ts';
 import { folder, removeFolders } from './folders.ts';
 import { uid } from './hosts.ts';
 import { Members } from './members.ts';
@@ -22,6 +23,7 @@ async function stopped(keys: number, snapshotEvery = 10_000): Promise<string> {
   const seat = members.leader!;
   const coordinator = members.coordinator(seat);
   for (let i = 0; i < keys; i++) expect((await coordinator.kv.set(`k${i}`, bytes(`v${i}`))).ok).toBe(true);
+  expect((await coordinator.propose(change(poolRecord({ epoch: 7 })))).ok).toBe(true);
   expect((await coordinator.lock.acquire('job', { owner: 'me', ttlMs: 60_000 })).ok).toBe(true);
   await members.close();
   return seat.path;
@@ -71,6 +73,8 @@ describe('a stopped member', () => {
     expect(before.tokens.value).toBeLessThan(floor);
     expect(state.tokens.value).toBeGreaterThanOrEqual(floor);
     expect(state.kv.revision.value).toBeGreaterThanOrEqual(floor);
+    expect(before.pools.get('app')).toMatchObject({ epoch: 7, step: 1 });
+    expect(state.pools.get('app')).toMatchObject({ epoch: 1007, step: 2, phase: 'open' });
     // A wall clock that was set back takes nothing away.
     const again = held(recover(path, wall - 3_600_000)).state;
     expect(again.tokens.value).toBeGreaterThanOrEqual(state.tokens.value);

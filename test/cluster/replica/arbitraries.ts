@@ -4,6 +4,7 @@ import type { Command, CommandResult } from '../../../src/cluster/replica/comman
 import { bounded, counted, findable } from '../../../src/cluster/replica/command.ts';
 import { type Condition, type Fact, latestAt, recordKinds } from '../../../src/cluster/replica/model.ts';
 import { bytes } from './bench.ts';
+import { anyRecord, poolRecord } from './pool-records.ts';
 
 const whole = fc.oneof(fc.nat(300), fc.maxSafeNat());
 const word = fc.string({ unit: 'grapheme', maxLength: 8 });
@@ -36,6 +37,7 @@ export const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ kind: kindOf('register'), what: fc.constantFrom(...recordKinds), id: word, facts }),
   fc.record({ kind: kindOf('unregister'), what: fc.constantFrom(...recordKinds), id: word }),
   fc.record({ kind: kindOf('note'), topic: word, subject: word, text: word }),
+  fc.record({ kind: kindOf('pool'), record: anyRecord, note: word }),
   fc.constant<Command>({ kind: 'expire' }),
   fc.constant<Command>({ kind: 'raise' }),
 );
@@ -109,6 +111,10 @@ const storyCommand: fc.Arbitrary<Step['command']> = fc.oneof(
   few.map((name): Step['command'] => ({ token }) => ({ kind: 'release', name, token })),
   fc.record({ name: few, owner: owners }).map((rest) => (): Command => ({ kind: 'withdraw', ...rest })),
   anyCommand.filter(({ kind }) => /register|note/.test(kind)).map((command) => (): Command => command),
+  fc.tuple(few, fc.nat(3)).map(
+    ([pool, step]) =>
+      (): Command => ({ kind: 'pool', record: poolRecord({ pool, step }), note: pool }),
+  ),
   { weight: 3, arbitrary: fc.constant((): Command => ({ kind: 'expire' })) },
 );
 

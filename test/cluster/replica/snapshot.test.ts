@@ -7,6 +7,7 @@ import { Capture, restore, restoreSteps, snapshot } from '../../../src/cluster/r
 import { story } from './arbitraries.ts';
 import { Bench, bytes } from './bench.ts';
 import { play } from './play.ts';
+import { change, poolRecord } from './pool-records.ts';
 
 function restored(raw: Uint8Array): Replica {
   const result = restore(raw);
@@ -23,6 +24,9 @@ function full(): Bench {
   b.acquire('l', 'bob');
   b.do({ kind: 'register', what: 'node', id: 'n', facts: [['zone', 'x']] });
   b.do({ kind: 'note', topic: 't', subject: 's', text: 'é' });
+  b.do(
+    change(poolRecord({ hooks: [{ kind: 'demote', node: 'b', epoch: 1, until: 9, runner: 'u', outcome: 'done' }] })),
+  );
   return b;
 }
 
@@ -129,7 +133,7 @@ describe('snapshots', () => {
   it('foreign bytes and newer versions are told apart', () => {
     expect(restore(bytes('hello'))).toEqual({ ok: false, error: 'not a snapshot' });
     const raw = snapshot(full().replica);
-    raw[4] = 2;
+    raw[4] = 3;
     expect(restore(raw)).toEqual({ ok: false, error: 'of a version that is not known here' });
   });
 
