@@ -14,10 +14,10 @@ import { Timed } from '../../base/wheel.ts';
 import { threadCell, threadCounters } from '../../scoreboard/layout.ts';
 import { counterRow } from '../../scoreboard/scoreboard.ts';
 import type { Peer } from '../forwarding.ts';
-import { type Refusal, RequestHead, readRequestHead } from '../http1/request-head.ts';
+import { type Refusal, RequestHead } from '../http1/request-head.ts';
 import type { Context } from './context.ts';
 import { Exchange } from './exchange.ts';
-import { HeadBuffer } from './head-buffer.ts';
+import { HeadReader } from './head-reader.ts';
 import { refuseHead } from './own-answers.ts';
 import { countListener } from './settle.ts';
 import type { SecureFacts } from './tls-door.ts';
@@ -44,7 +44,6 @@ const maxLingering = 1024;
 const drainIdleMs = 1000;
 
 const never = Number.POSITIVE_INFINITY;
-const endOfHead = '\r\n\r\n';
 
 export class Client extends Timed {
   readonly socket: OwnedSocket;
@@ -56,12 +55,10 @@ export class Client extends Timed {
   #state: 'idle' | 'head' | 'busy' | 'tunnel' | 'lingering' | 'closed' = 'idle';
   #exchange: Exchange | null = null;
   #tunnel: Tunnel | null = null;
-  #partial: HeadBuffer | null = null;
+  readonly #heads = new HeadReader();
   #pending: Buffer | null = null;
   /** While an exchange begins: more bytes stand behind its head. */
   #bytesBehind = false;
-  /** The one empty line that may stand before a request has come. */
-  #lineSkipped = false;
   #reading = false;
   #headBegan = 0;
   #served = 0;
@@ -156,43 +153,21 @@ export class Client extends Timed {
 
   /** Returns what is left behind the request, or null. */
   #readHead(bytes: Buffer): Buffer | null {
-    const limits = this.context.headLimits;
-    if (this.#partial !== null) return this.#continueHead(this.#partial, bytes);
-    const from = !this.#lineSkipped && bytes.length >= 2 && bytes[0] === 0x0d && bytes[1] === 0x0a ? 2 : 0;
-    if (from > 0) this.#lineSkipped = true;
-    const text = bytes.latin1Slice(from, Math.min(bytes.length, from + limits.maxHead + endOfHead.length));
-    const end = text.indexOf(endOfHead);
-    if (end !== -1) return this.#begin(text, end + endOfHead.length, { bytes, at: from + end + endOfHead.length });
-    if (from === bytes.length) return null;
-    this.#partial = new HeadBuffer(limits, !this.#lineSkipped);
-    this.#headBegan = this.context.now();
-    this.#state = 'head';
-    this.#readBy(this.context.settings.timeouts.head);
-    return this.#continueHead(this.#partial, from === 0 ? bytes : bytes.subarray(from));
+    const begun = this.#heads.begun;
+    const found = this.#heads.read(bytes, this.context.headLimits);
+    if (!begun && this.#heads.begun) {
+      this.#headBegan = this.context.now();
+      this.#state = 'head';
+      this.#readBy(this.context.settings.timeouts.head);
+    }
+    if (found === null) return null;
+    if (found.head instanceof RequestHead) return this.#begin(found.head, bytes, found.at);
+    this.#refuse(found.head);
+    return null;
   }
 
-  #continueHead(partial: HeadBuffer, bytes: Buffer): Buffer | null {
-    const progress = partial.add(bytes);
-    switch (progress.at) {
-      case 'more':
-        return null;
-      case 'refused':
-        this.#refuse(progress.refusal);
-        return null;
-      case 'whole':
-        return this.#begin(progress.text, progress.text.length, { bytes, at: progress.used });
-    }
-  }
-
-  /** The head ends at `end` of the text; the body, or the next request, begins at `rest.at` of the bytes. */
-  #begin(text: string, end: number, rest: { readonly bytes: Buffer; readonly at: number }): Buffer | null {
-    this.#partial = null;
-    this.#lineSkipped = false;
-    const head = readRequestHead(text, { start: 0, end }, this.context.headLimits);
-    if (!(head instanceof RequestHead)) {
-      this.#refuse(head);
-      return null;
-    }
+  /** The body, or the next request, begins at `at` of the bytes. */
+  #begin(head: RequestHead, bytes: Buffer, at: number): Buffer | null {
     this.#state = 'busy';
     this.#headBegan = 0;
     this.#readDeadline = never;
@@ -200,10 +175,10 @@ export class Client extends Timed {
     const exchange = new Exchange(this, head);
     this.#exchange = exchange;
     if (!exchange.body.complete) this.#readBy(this.context.settings.timeouts.body);
-    this.#bytesBehind = rest.at < rest.bytes.length;
-    const to = exchange.start(rest.bytes, rest.at);
+    this.#bytesBehind = at < bytes.length;
+    const to = exchange.start(bytes, at);
     this.#bytesBehind = false;
-    return to < rest.bytes.length ? rest.bytes.subarray(to) : null;
+    return to < bytes.length ? bytes.subarray(to) : null;
   }
 
   /** Bytes while an answer is awaited: the rest of the body, then requests ahead of their turn. */
@@ -253,8 +228,8 @@ export class Client extends Timed {
   /** The head of a request can't be read: answer, and close. */
   #refuse(refusal: Refusal): void {
     const began = this.#headBegan === 0 ? this.context.now() : this.#headBegan;
-    const bytesIn = this.#partial?.length ?? 0;
-    this.#partial = null;
+    const bytesIn = this.#heads.length;
+    this.#heads.forget();
     refuseHead(this, refusal, { began, bytesIn });
     this.finish();
   }
