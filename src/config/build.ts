@@ -73,7 +73,7 @@ function buildPool(name: string, rest: PoolRest, nodes: readonly NodeDraft[]): P
     name,
     balance: { algorithm: rest.balance.algorithm, key: rest.balance.key ?? { from: 'address' } },
     nodes: rolesOf(nodes, rest.failover !== undefined).map(buildNode),
-    health: buildHealth(rest.health),
+    health: buildHealth(rest.health, rest.failover !== undefined),
     passive: buildPassive(rest.passive),
     slowStart: typeof rest.slowStart === 'object' ? rest.slowStart : null,
     panicThreshold: rest.panicThreshold,
@@ -92,7 +92,8 @@ function buildUpstreamTls(tls: PoolRest['upstream']['tls']): UpstreamTlsConfig {
 
 const tcpChecks = { kind: 'tcp', interval: 2000, timeout: 1000, fall: 3, rise: 2, jitter: 0.1 } as const;
 
-function buildHealth(given: PoolRest['health']): HealthConfig | null {
+/** Where failover needs fresh reports, a node that is down is checked as often as any. */
+function buildHealth(given: PoolRest['health'], hasPrimary: boolean): HealthConfig | null {
   if (given === 'off' || given === false) return null;
   const health: Exclude<typeof given, undefined> = given ?? tcpChecks;
   return {
@@ -103,7 +104,7 @@ function buildHealth(given: PoolRest['health']): HealthConfig | null {
     port: health.port ?? null,
     interval: health.interval,
     fastInterval: health.fastInterval ?? Math.min(500, health.interval),
-    downInterval: health.downInterval ?? Math.max(5000, health.interval),
+    downInterval: health.downInterval ?? Math.max(hasPrimary ? 0 : 5000, health.interval),
     timeout: health.timeout,
     fall: health.fall,
     rise: health.rise,

@@ -126,7 +126,14 @@ function checkHooks(context: Context): void {
   }
 }
 
-const tcpChecks = { kind: 'tcp', interval: 2000, timeout: 1000, jitter: 0.1, fastInterval: undefined } as const;
+const tcpChecks = {
+  kind: 'tcp',
+  interval: 2000,
+  timeout: 1000,
+  jitter: 0.1,
+  fastInterval: undefined,
+  downInterval: undefined,
+} as const;
 
 function checkDetection(context: Context): void {
   const { pool, rest, failover, draft, ledger } = context;
@@ -140,6 +147,14 @@ function checkDetection(context: Context): void {
     return;
   }
   const health = rest.health ?? tcpChecks;
+  for (const key of ['fastInterval', 'downInterval'] as const) {
+    if ((health[key] ?? 0) <= health.interval) continue;
+    problems.error(
+      placeOf(ledger, pathOf(context, 'health', key)),
+      `${key} is longer than interval, and pool ${pool.name} has failover: reports of a node would be too old to count`,
+      'lower it, or leave it out',
+    );
+  }
   if (failover.verify && health.kind === 'tcp')
     problems.error(
       keyPlaceOf(ledger, pathOf(context, 'failover', 'verify')),

@@ -49,6 +49,36 @@ export interface CheckView {
   readonly at: Millis;
 }
 
+/** What is known of a node after a check, for failover. */
+export interface NodeHealthReport {
+  readonly pool: string;
+  readonly node: NodeId;
+  /** null: not checked yet, or not to be checked. */
+  readonly up: boolean | null;
+  /** Failed checks in a row; 0 after one that went well. */
+  readonly failures: number;
+  /** The last check found nobody listening. */
+  readonly refused: boolean;
+  /** Monotonic: when the last check ended; -Infinity: there was none. */
+  readonly at: Millis;
+  readonly detail: string;
+  readonly role: string | null;
+  readonly epoch: number | null;
+  readonly cluster: string | null;
+  readonly position: number | null;
+  readonly lag: Millis | null;
+  readonly primaryHeard: Millis | null;
+  /** The operator, and the node itself, want it to have traffic. */
+  readonly wanted: boolean;
+}
+
+/** Who is primary of a pool, as far as it is known; its probes carry the epoch. */
+export interface PoolLead {
+  readonly node: string | null;
+  /** 0: none. */
+  readonly epoch: number;
+}
+
 export interface PoolHealthView {
   readonly pool: string;
   /** All nodes are used because too few are fit (panicThreshold). */

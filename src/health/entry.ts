@@ -5,10 +5,10 @@
 import type { Millis, NodeId } from '../base/ids.ts';
 import type { Wish } from '../base/node-state.ts';
 import { type HealthAnswer, plainAnswer } from './answer.ts';
-import type { CheckView, NodeHealthView } from './contract.ts';
+import type { CheckView, NodeHealthReport, NodeHealthView, PoolLead } from './contract.ts';
 import { type Ejection, ejectionsInRow, neverEjected } from './eject.ts';
 import { type CheckState, initialCheck, verdictOf } from './node.ts';
-import type { NodeSpec, PoolSpec } from './policy.ts';
+import type { HealthPolicy, NodeSpec, PoolSpec } from './policy.ts';
 import type { NodeDecision, NodeFacts } from './pool.ts';
 import { slowStartShare } from './slow-start.ts';
 import { describe } from './why.ts';
@@ -38,6 +38,8 @@ export interface NodeEntry {
   everProbed: boolean;
   everFit: boolean;
   lastCheck: CheckView | null;
+  /** Monotonic: when it ended, and whether nobody listened. */
+  lastEnd: { readonly at: Millis; readonly refused: boolean };
   /** Traffic's failure already counts as one failed check; reset when a real check has ended. */
   trafficCounted: boolean;
   /** When a log line last said that an ejection was not possible. */
@@ -61,6 +63,7 @@ export interface PoolEntry {
   dirty: boolean;
   panic: boolean;
   fit: number;
+  lead: PoolLead;
 }
 
 const nothing: NodeDecision = { fitness: 'unfit', weight: 0, reason: 'plain' };
@@ -79,6 +82,7 @@ export function newEntry(pool: PoolEntry, spec: NodeSpec, at: Instant): NodeEntr
     everProbed: false,
     everFit: false,
     lastCheck: null,
+    lastEnd: { at: Number.NEGATIVE_INFINITY, refused: false },
     trafficCounted: false,
     refusalToldAt: Number.NEGATIVE_INFINITY,
     ramp: null,
@@ -154,6 +158,28 @@ export function viewOf(entry: NodeEntry, at: Instant): NodeHealthView {
     check: entry.lastCheck,
     downs: entry.downs,
     downtime: entry.downtime + (entry.downSince === null ? 0 : at.now - entry.downSince),
+  };
+}
+
+/** Failed checks in a row that take a node down: for a primary another number than for the rest. */
+export function fallOf(entry: NodeEntry, policy: Pick<HealthPolicy, 'fall'>): number {
+  const { failover } = entry.pool.spec;
+  return isPrimary(entry) && failover ? failover.failureThreshold : policy.fall;
+}
+
+export const isPrimary = (entry: NodeEntry): boolean => entry.pool.lead.node === entry.spec.id;
+
+export function reportOf(entry: NodeEntry): NodeHealthReport {
+  const { check, answer, lastCheck, lastEnd } = entry;
+  const isGood = lastCheck?.ok === true;
+  const { role, epoch, cluster, position, lag, primaryHeard } = isGood ? answer : plainAnswer;
+  return {
+    ...{ pool: entry.pool.spec.name, node: entry.spec.id },
+    up: check.at === 'up' ? true : check.at === 'down' ? false : null,
+    failures: isGood || check.at === 'unknown' || check.at === 'unchecked' ? 0 : check.failed,
+    ...{ refused: lastEnd.refused, at: lastEnd.at, detail: lastCheck?.detail ?? 'not checked yet' },
+    ...{ role, epoch, cluster, position, lag, primaryHeard },
+    wanted: entry.wish === 'ready' && answer.says !== 'drain' && answer.says !== 'maint',
   };
 }
 

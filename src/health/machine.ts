@@ -15,17 +15,20 @@ import type { Random } from '../base/random.ts';
 import { err, ok, type Result } from '../base/result.ts';
 import { TimeHeap } from '../base/time-heap.ts';
 import { type HealthAnswer, plainAnswer } from './answer.ts';
-import type { NodeHealthView, PassiveSignal, PoolHealthView } from './contract.ts';
+import type { NodeHealthReport, NodeHealthView, PassiveSignal, PoolHealthView, PoolLead } from './contract.ts';
 import { eject, onSuccess, onTime } from './eject.ts';
 import {
   advanceRamp,
   factsOf,
+  fallOf,
   type Instant,
+  isPrimary,
   isProbed,
   isUnprobed,
   type NodeEntry,
   newEntry,
   type PoolEntry,
+  reportOf,
   setCheck,
   setEjection,
   viewOf,
@@ -56,15 +59,20 @@ export interface ProbeJob {
   readonly node: NodeSpec;
   readonly policy: HealthPolicy;
   readonly startedAt: Millis;
+  /** Of the pool, for the node to know; 0: none. */
+  readonly epoch: number;
   readonly entry: NodeEntry;
 }
 
 export interface Consequences {
   readonly changes: readonly HealthChange[];
   readonly lines: readonly HealthLine[];
+  /** Of pools with failover: of each check that ended, in order. */
+  readonly reports: readonly NodeHealthReport[];
 }
 
 const never = Number.POSITIVE_INFINITY;
+const noLead: PoolLead = { node: null, epoch: 0 };
 /** The same trouble of our own is told again after this. */
 const unaskedToldEvery: Millis = 60_000;
 
@@ -78,6 +86,7 @@ export class HealthMachine {
   #rampAt: Millis = never;
   readonly #unprobed = new Set<NodeEntry>();
   #lines: HealthLine[] = [];
+  #reports: NodeHealthReport[] = [];
   #unaskedToldAt = Number.NEGATIVE_INFINITY;
 
   constructor(random: Random) {
@@ -102,7 +111,15 @@ export class HealthMachine {
 
   #configurePool(spec: PoolSpec, before: PoolEntry | undefined, at: Instant): PoolEntry {
     const old = before === undefined ? new Map<NodeId, NodeEntry>() : new Map(before.byId);
-    const pool: PoolEntry = before ?? { spec, nodes: [], byId: new Map(), dirty: true, panic: false, fit: 0 };
+    const pool: PoolEntry = before ?? {
+      spec,
+      nodes: [],
+      byId: new Map(),
+      dirty: true,
+      panic: false,
+      fit: 0,
+      lead: noLead,
+    };
     const unlike = before === undefined ? null : before.spec;
     pool.spec = spec;
     pool.dirty = true;
@@ -144,6 +161,18 @@ export class HealthMachine {
     this.#ramping.delete(entry);
   }
 
+  /** Who is primary of a pool from now on. An unknown pool is ignored. */
+  lead(pool: string, lead: PoolLead): void {
+    const found = this.#pools.get(pool);
+    if (found !== undefined) found.lead = lead;
+  }
+
+  /** Asks for a check of a node now; at most 20 a second are made. */
+  probeNow(pool: string, node: NodeId, at: Instant): void {
+    const entry = this.#find(pool, node);
+    if (typeof entry !== 'string') this.#probes.urgent(entry, at.now);
+  }
+
   /** The operator's wish for a node. The error says in words why it can't be taken. */
   wish(pool: string, node: NodeId, wish: Wish, at: Instant): Result<null, string> {
     const entry = this.#find(pool, node);
@@ -164,6 +193,11 @@ export class HealthMachine {
       this.#probes.urgent(entry, now);
     }
     this.#track(entry);
+    this.#tellReport(entry);
+  }
+
+  #tellReport(entry: NodeEntry): void {
+    if (entry.pool.spec.failover) this.#reports.push(reportOf(entry));
   }
 
   /** What real traffic said, in a sentence that can stand alone. Unknown pools and nodes are ignored: a reload may have passed the signal on its way. */
@@ -187,11 +221,12 @@ export class HealthMachine {
 
   /**
    * Traffic's failure counts as one failed check, once between two real ones: it can't take a node down that answers
-   * its checks (unless `fall` is 1), whatever a client makes it do to its connections.
+   * its checks (unless `fall` is 1), whatever a client makes it do to its connections. A primary is judged by checks alone.
    */
   #countFailure(entry: NodeEntry, now: Millis, detail: string): void {
     const policy = entry.pool.spec.health;
     if (policy === null || entry.check.at !== 'up' || entry.trafficCounted || entry.wish === 'maint') return;
+    if (entry.pool.spec.failover && isPrimary(entry)) return;
     entry.trafficCounted = true;
     setCheck(entry, afterCheck(entry.check, { ok: false, detail }, policy), now);
   }
@@ -228,9 +263,10 @@ export class HealthMachine {
     while (jobs.length < limit) {
       const entry = this.#probes.begin(at.now);
       if (entry === undefined) break;
-      const { name, health } = entry.pool.spec;
+      const { spec, lead } = entry.pool;
+      const { name, health } = spec;
       assert(health !== null, `pool ${name} has a probe due but no health check`);
-      jobs.push({ pool: name, node: entry.spec, policy: health, startedAt: at.now, entry });
+      jobs.push({ pool: name, node: entry.spec, policy: health, startedAt: at.now, epoch: lead.epoch, entry });
     }
     return jobs;
   }
@@ -270,13 +306,15 @@ export class HealthMachine {
     entry.everProbed = true;
     entry.trafficCounted = false;
     entry.lastCheck = { ok: result.ok, detail: result.detail, durationMs: result.durationMs, at: at.wall };
-    setCheck(entry, afterCheck(entry.check, result, policy), at.now);
+    entry.lastEnd = { at: at.now, refused: result.refused };
+    setCheck(entry, afterCheck(entry.check, result, { rise: policy.rise, fall: fallOf(entry, policy) }), at.now);
     if (result.ok) {
       const { says, share } = entry.answer;
       if (says !== result.answer.says || share !== result.answer.share) entry.pool.dirty = true;
       entry.answer = result.answer;
     }
     this.#track(entry);
+    this.#tellReport(entry);
   }
 
   /** Lets time pass: ejections end, slow start goes on. */
@@ -297,7 +335,9 @@ export class HealthMachine {
   settle(at: Instant): Consequences {
     const changes: HealthChange[] = [];
     const lines = this.#lines;
+    const reports = this.#reports;
     this.#lines = [];
+    this.#reports = [];
     for (const pool of this.#pools.values()) {
       if (!pool.dirty) continue;
       pool.dirty = false;
@@ -305,7 +345,7 @@ export class HealthMachine {
       for (const entry of pool.nodes) if (entry.ramp !== null) this.#ramping.add(entry);
     }
     if (this.#ramping.size > 0 && this.#rampAt === never) this.#rampAt = at.now + slowStartTick;
-    return { changes, lines };
+    return { changes, lines, reports };
   }
 
   /** When to call again: the next probe (if there is room for one), end of an ejection, step of slow start. */
@@ -315,6 +355,12 @@ export class HealthMachine {
 
   views(at: Instant): NodeHealthView[] {
     return [...this.#pools.values()].flatMap((pool) => pool.nodes.map((entry) => viewOf(entry, at)));
+  }
+
+  /** Of all nodes of pools with failover, as they are now. */
+  reports(): NodeHealthReport[] {
+    const pools = [...this.#pools.values()].filter(({ spec }) => spec.failover);
+    return pools.flatMap(({ nodes }) => nodes.map(reportOf));
   }
 
   /** An unknown pool has no nodes. */

@@ -76,4 +76,6 @@ export interface PoolSpec {
   readonly passive: PassivePolicy;
   readonly slowStart: SlowStartPolicy | null;
   readonly panicThreshold: number;
+  /** With it one node is primary, and is down after this many failed checks in a row; every check of a node is told. */
+  readonly failover?: { readonly failureThreshold: number } | null;
 }

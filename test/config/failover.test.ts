@@ -37,6 +37,10 @@ describe('failover', () => {
     expect(loaded(pool(line)).warnings).toEqual([]);
   });
 
+  it('checks nodes that are down as often as any', () => {
+    expect(app('failover: automatic').health).toMatchObject({ interval: 2000, fastInterval: 500, downInterval: 2000 });
+  });
+
   it('without split sends everything to the primary', () => {
     expect(app('failover: manual').split).toMatchObject({ reads: ['primary'], readYourWrites: { mode: 'off' } });
   });
@@ -118,6 +122,7 @@ describe('a file that could not fail over', () => {
     [pool('failover: { promote: { post: promote } }'), /neither a path such as \/promote nor a url/],
     [pool('failover: { promote: { post: "ftp://a/b" } }'), /neither a path such as \/promote nor a url/],
     [pool(auto, 'health: off'), /nobody would know that its primary is gone/],
+    [pool(auto, 'health: { interval: 1s, downInterval: 2s }'), /downInterval is longer than interval, and pool app/],
     [pool('failover: { verify: true }'), /verify has no effect with checks that only connect/],
     [pool('failover: { mode: auto }'), /mode auto is not one of automatic, manual/],
     [`${pool()}routes: [{ pool: app, treatAs: read }]\n`, /treatAs has no effect in pool app, which has no failover/],

@@ -103,7 +103,8 @@ const withPrimary = (one: Record<string, unknown>): Record<string, unknown> => {
   const { retry, health, ...rest } = isOff(one['failover']) ? { ...plain } : one;
   if (isOff(one['failover'])) return plain;
   const { methods: _methods, ...safe } = (retry ?? {}) as Record<string, unknown>;
-  return { ...rest, retry: safe, ...(isOff(health) ? {} : { health }) };
+  const { fastInterval: _fast, downInterval: _down, ...checks } = (health ?? {}) as Record<string, unknown>;
+  return { ...rest, retry: safe, ...(isOff(health) ? {} : { health: checks }) };
 };
 
 const pool = fc

@@ -6,7 +6,7 @@ import { type NodeId, nodeId } from '../../src/base/ids.ts';
 import type { Wish } from '../../src/base/node-state.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { plainAnswer, readAnswer } from '../../src/health/answer.ts';
-import type { NodeHealthView, PassiveSignal } from '../../src/health/contract.ts';
+import type { NodeHealthReport, NodeHealthView, PassiveSignal } from '../../src/health/contract.ts';
 import type { Instant } from '../../src/health/entry.ts';
 import { HealthMachine, type ProbeJob, type ProbeResult } from '../../src/health/machine.ts';
 import type { HealthPolicy, NodeSpec, PassivePolicy, PoolSpec } from '../../src/health/policy.ts';
@@ -66,6 +66,9 @@ export class World {
   readonly changes: HealthChange[] = [];
   /** Messages for the log. */
   readonly lines: string[] = [];
+  readonly reports: NodeHealthReport[] = [];
+  /** That probes carried. */
+  readonly epochs: number[] = [];
   readonly levels: HealthLine['level'][] = [];
   #running: { readonly job: ProbeJob; readonly endsAt: number; readonly result: ProbeResult }[] = [];
   overlaps = 0;
@@ -136,7 +139,8 @@ export class World {
     for (const { job, result } of ended) this.machine.probed(job, result, this.at);
     this.machine.tick(this.at);
     for (const job of this.machine.due(Number.POSITIVE_INFINITY, this.at)) this.#start(job);
-    const { changes, lines } = this.machine.settle(this.at);
+    const { changes, lines, reports } = this.machine.settle(this.at);
+    this.reports.push(...reports);
     this.changes.push(...changes);
     this.lines.push(...lines.map((line) => line.message));
     this.levels.push(...lines.map((line) => line.level));
@@ -145,6 +149,7 @@ export class World {
   #start(job: ProbeJob): void {
     if (this.#running.some((probe) => probe.job.entry === job.entry)) this.overlaps += 1;
     this.probes.push({ node: job.node.id, at: this.now });
+    this.epochs.push(job.epoch);
     const { ms, result } = answerOf(this.behaviour.get(job.node.id) ?? 'ok', job);
     this.#running.push({ job, endsAt: this.now + ms, result: { ...result, durationMs: ms } });
   }
@@ -161,6 +166,6 @@ function answerOf(behaviour: Behaviour, job: ProbeJob): { ms: number; result: Om
   if (behaviour === 'unasked') return { ms: 1, result: { ...failed, unasked: true, detail: 'connect EMFILE' } };
   if (behaviour === 'error') return { ms: 3, result: { ...failed, detail: 'unexpected status 500 in 3 ms' } };
   if (behaviour === 'hang') return { ms: job.policy.timeout, result: { ...failed, detail: 'timed out after 1 s' } };
-  const answer = readAnswer('application/json', JSON.stringify(behaviour.json));
+  const answer = readAnswer({ 'content-type': 'application/json' }, JSON.stringify(behaviour.json));
   return { ms: 3, result: { ok: answer.says !== 'down', refused: false, detail: '200 in 3 ms', answer } };
 }

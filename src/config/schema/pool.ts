@@ -117,8 +117,8 @@ const healthLong = section({
     .describe('The same while the verdict is changing: from a first failure until fall or rise is complete.'),
   downInterval: duration({ min: '10ms', max: '1h' })
     .optional()
-    .meta({ 'x-default': '5s, or interval where that is longer' })
-    .describe('The same while the node is down.'),
+    .meta({ 'x-default': '5s, or interval where that is longer; with failover: interval' })
+    .describe('The same while the node is down; with failover at most interval.'),
   timeout: duration({ min: '1ms', max: '10m' })
     .prefault('1s')
     .describe('A probe without a whole answer by then has failed.'),

@@ -13,7 +13,7 @@ import type { Wish } from '../../base/node-state.ts';
 import type { Random } from '../../base/random.ts';
 import type { Result } from '../../base/result.ts';
 import { plainAnswer } from '../answer.ts';
-import type { NodeHealthView, PassiveSignal, PoolHealthView } from '../contract.ts';
+import type { NodeHealthReport, NodeHealthView, PassiveSignal, PoolHealthView, PoolLead } from '../contract.ts';
 import type { Instant } from '../entry.ts';
 import { HealthMachine, type ProbeJob, type ProbeResult } from '../machine.ts';
 import type { PoolSpec } from '../policy.ts';
@@ -30,6 +30,8 @@ export interface HealthMonitorOptions {
   /** Called once for each change of verdict, wish, fitness or weight, and once for each new node. */
   readonly onChange: (change: HealthChange) => void;
   readonly log: (line: HealthLine) => void;
+  /** After each check of a node of a pool with failover, and after each wish. Must not throw. */
+  readonly onReport?: (report: NodeHealthReport) => void;
   /** Must resolve in every case. Default: real probes. */
   readonly probe?: (target: ProbeTarget, options: ProbeOptions) => Promise<ProbeResult>;
   /** Probes at once, default 256. */
@@ -75,6 +77,22 @@ export class HealthMonitor {
     this.#pump();
   }
 
+  /** Who is primary: how many failed checks take it down, and which epoch its pool's probes carry. */
+  lead(pool: string, lead: PoolLead): void {
+    this.#machine.lead(pool, lead);
+  }
+
+  /** Checks a node now, or as soon as the check that runs has ended; at most 20 times a second. */
+  probeNow(pool: string, node: NodeId): void {
+    this.#machine.probeNow(pool, node, this.#at());
+    this.#pump();
+  }
+
+  /** Of all nodes of pools with failover, as they are now. */
+  reports(): NodeHealthReport[] {
+    return this.#machine.reports();
+  }
+
   views(): NodeHealthView[] {
     return this.#machine.views(this.#at());
   }
@@ -107,8 +125,9 @@ export class HealthMonitor {
     const at = this.#at();
     this.#machine.tick(at);
     for (const job of this.#machine.due(this.#concurrency - this.#running, at)) this.#start(job);
-    const { changes, lines } = this.#machine.settle(at);
+    const { changes, lines, reports } = this.#machine.settle(at);
     this.#tell(changes);
+    for (const report of reports) this.#options.onReport?.(report);
     for (const line of lines) this.#options.log(line);
     if (this.#machine.unprobed === 0) this.#release();
     this.#arm();
@@ -117,7 +136,7 @@ export class HealthMonitor {
   #start(job: ProbeJob): void {
     const { now, probe = realProbe } = this.#options;
     this.#running += 1;
-    const target = { address: job.node.address, policy: job.policy };
+    const target = { address: job.node.address, policy: job.policy, epoch: job.epoch };
     void probe(target, { now, signal: this.#closing.signal })
       .catch((error: unknown): ProbeResult => brokenProbe(error, now() - job.startedAt))
       .then((result) => this.#ended(job, result));

@@ -11,11 +11,12 @@
  * An https node is asked over TLS by its pool's rules, whatever the kind. With the kind https, others are, too: verified
  * against Node's store (NODE_EXTRA_CA_CERTS adds to it), for the name in `host`.
  */
+import http, { type IncomingMessage, type RequestOptions } from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
-import { type buildConnector, Client, type Dispatcher } from 'undici';
 import { isExhausted } from '../../base/errno.ts';
 import type { Millis } from '../../base/ids.ts';
-import { type HealthAnswer, plainAnswer, readAnswer } from '../answer.ts';
+import { type HealthAnswer, plainAnswer, readAnswer, withFields } from '../answer.ts';
 import type { ProbeResult } from '../machine.ts';
 import type { HealthPolicy, ProbeAddress, ProbeTls } from '../policy.ts';
 import { inWords } from '../why.ts';
@@ -23,6 +24,8 @@ import { inWords } from '../why.ts';
 export interface ProbeTarget {
   readonly address: ProbeAddress;
   readonly policy: HealthPolicy;
+  /** Of the pool, told to the node as X-HA-Epoch; 0 or none: none. */
+  readonly epoch?: number;
 }
 
 export interface ProbeOptions {
@@ -122,73 +125,68 @@ function probeTcp(attempt: Attempt): void {
 }
 
 function probeHttp(attempt: Attempt): void {
-  const { address, policy } = attempt.target;
-  const authority = authorityOf(address, policy);
-  const host = policy.host ?? authority;
-  const tls = address.kind === 'tcp' ? address.secure : undefined;
-  const client = new Client(`${tls === undefined ? policy.kind : 'https'}://${authority}`, {
-    allowH2: false,
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    connect: {
-      timeout: 0,
-      ...(address.kind === 'unix' ? { socketPath: address.path } : {}),
-      ...(tls !== undefined ? tlsOptions(tls) : policy.kind === 'https' ? serverName(host) : {}),
+  const { address, policy, epoch = 0 } = attempt.target;
+  const secure = address.kind === 'tcp' ? address.secure : undefined;
+  const host = policy.host ?? authorityOf(address, policy);
+  const options: RequestOptions = {
+    ...(address.kind === 'unix'
+      ? { socketPath: address.path }
+      : { host: address.host, port: policy.port ?? address.port }),
+    // A connection of its own.
+    agent: false,
+    setHost: false,
+    method: policy.method,
+    path: policy.path,
+    headers: {
+      host,
+      'user-agent': 'evenkeel-health',
+      accept: '*/*',
+      'accept-encoding': 'identity',
+      connection: 'close',
+      ...(epoch > 0 ? { 'x-ha-epoch': String(epoch) } : {}),
     },
+  };
+  const request =
+    secure === undefined && policy.kind === 'http'
+      ? http.request(options)
+      : https.request({ ...options, ...tlsOptions(secure, serverName(secure, host, address)) });
+  attempt.onEnd(() => request.destroy());
+  request.on('response', (response) => new AnswerReader(attempt, response).read());
+  // What has been switched to another protocol is no answer.
+  request.on('upgrade', (_response, socket) => {
+    socket.destroy();
+    attempt.fail(cutOff);
   });
-  attempt.onEnd(() => void client.destroy().catch(ignore));
-  client.dispatch(
-    {
-      path: policy.path,
-      method: policy.method,
-      headers: { host, 'user-agent': 'evenkeel-health', accept: '*/*', 'accept-encoding': 'identity' },
-      reset: true,
-    },
-    new AnswerReader(attempt),
-  );
+  request.on('error', (error) => attempt.fail(error));
+  request.on('close', () => attempt.fail(cutOff));
+  request.end();
 }
 
-/** Destroying a client ends its requests with an error that nobody waits for any more. */
-function ignore(): void {}
+const cutOff = new Error('the connection was closed before the answer was whole');
 
-class AnswerReader implements Dispatcher.DispatchHandler {
+class AnswerReader {
   readonly #attempt: Attempt;
+  readonly #response: IncomingMessage;
   readonly #chunks: Buffer[] = [];
   #bytes = 0;
-  #status = 0;
-  #contentType = '';
 
-  constructor(attempt: Attempt) {
+  constructor(attempt: Attempt, response: IncomingMessage) {
     this.#attempt = attempt;
+    this.#response = response;
   }
 
-  onRequestStart(): void {}
-
-  onResponseStart(
-    _controller: Dispatcher.DispatchController,
-    status: number,
-    fields: Readonly<Record<string, string | string[] | undefined>>,
-  ): void {
-    if (status < 200) return;
-    this.#status = status;
-    const type = fields['content-type'];
-    this.#contentType = (Array.isArray(type) ? type[0] : type) ?? '';
-    if (!isExpected(status, this.#attempt.target.policy)) this.#judge();
-  }
-
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#attempt.done) return;
-    this.#chunks.push(Buffer.from(chunk.subarray(0, maxBody - this.#bytes)));
-    this.#bytes += chunk.length;
-    if (this.#bytes >= maxBody) this.#judge();
-  }
-
-  onResponseEnd(): void {
-    this.#judge();
-  }
-
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#attempt.fail(error);
+  read(): void {
+    const response = this.#response;
+    // Its body does not matter.
+    if (!isExpected(response.statusCode ?? 0, this.#attempt.target.policy)) return this.#judge();
+    response.on('data', (chunk: Buffer) => {
+      if (this.#attempt.done) return;
+      this.#chunks.push(chunk.subarray(0, maxBody - this.#bytes));
+      this.#bytes += chunk.length;
+      if (this.#bytes >= maxBody) this.#judge();
+    });
+    response.on('end', () => (response.complete ? this.#judge() : this.#attempt.fail(cutOff)));
+    response.on('error', (error) => this.#attempt.fail(error));
   }
 
   #judge(): void {
@@ -197,13 +195,15 @@ class AnswerReader implements Dispatcher.DispatchHandler {
 
   #result(): { ok: boolean; detail: string; answer?: HealthAnswer } {
     const { policy } = this.#attempt.target;
-    const what = `${this.#status} in ${this.#attempt.took}`;
-    if (!isExpected(this.#status, policy)) return { ok: false, detail: `unexpected status ${what}` };
+    const { statusCode = 0, headers } = this.#response;
+    const what = `${statusCode} in ${this.#attempt.took}`;
+    if (!isExpected(statusCode, policy)) return { ok: false, detail: `unexpected status ${what}` };
     const body = Buffer.concat(this.#chunks);
     if (policy.body !== null && !body.includes(policy.body, 0, 'utf8')) {
       return { ok: false, detail: `${what}, but the body does not contain ${JSON.stringify(policy.body)}` };
     }
-    const answer = this.#bytes > maxBody ? plainAnswer : readAnswer(this.#contentType, body.toString('utf8'));
+    const tooLong = this.#bytes > maxBody;
+    const answer = tooLong ? withFields(plainAnswer, headers) : readAnswer(headers, body.toString('utf8'));
     if (answer.says === 'down') return { ok: false, detail: `${what}, but the node says that it is down`, answer };
     return { ok: true, detail: what, answer };
   }
@@ -220,27 +220,31 @@ function authorityOf(address: ProbeAddress, policy: HealthPolicy): string {
   return `${host}:${policy.port ?? address.port}`;
 }
 
-/** Without a name of its own, undici asks for the host of the url. */
-function tlsOptions({ ca, cert, key, verify, servername }: ProbeTls): buildConnector.BuildOptions {
+function tlsOptions(secure: ProbeTls | undefined, servername: string): https.RequestOptions {
+  if (secure === undefined) return { servername };
+  const { ca, cert, key, verify } = secure;
   return {
+    servername,
     rejectUnauthorized: verify,
     ...(ca === null ? {} : { ca }),
     ...(cert === null || key === null ? {} : { cert, key }),
-    ...(servername === null ? {} : { servername }),
   };
 }
 
-/** TLS server name and the name that the certificate must carry; an address is checked as such. */
-function serverName(host: string): { servername?: string } {
+/** TLS server name, and the name that the certificate must carry; empty: the address itself, which is checked as such. */
+function serverName(secure: ProbeTls | undefined, host: string, address: ProbeAddress): string {
+  const own = address.kind === 'tcp' ? address.host : 'localhost';
+  if (secure !== undefined) return secure.servername ?? (net.isIP(own) === 0 ? own : '');
   const name = host.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
-  return net.isIP(name) === 0 ? { servername: name } : {};
+  if (net.isIP(name) === 0) return name;
+  return net.isIP(own) === 0 ? own : '';
 }
 
 /** A name with several addresses fails with all their errors; the first one tells enough. */
 function errorDetail(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return errorDetail(error.errors[0]);
   if (!(error instanceof Error)) return String(error);
-  if (codeOf(error) === 'UND_ERR_SOCKET') return 'the connection was closed before the answer was whole';
+  if (error.message === 'socket hang up' || error.message === 'aborted') return cutOff.message;
   return error.message || codeOf(error) || error.name;
 }
 

@@ -66,6 +66,26 @@ describe('http probes', () => {
   });
 });
 
+describe('what failover needs of a probe', () => {
+  it('it carries the epoch, where there is one', async () => {
+    const seen: unknown[] = [];
+    const node = await httpNode((request, response) => {
+      seen.push(request.headers['x-ha-epoch']);
+      response.end();
+    });
+    const policy = { ...healthPolicy, timeout: 5000 };
+    for (const epoch of [0, 7]) await probe({ address: node, policy, epoch }, { now });
+    expect(seen).toEqual([undefined, '7']);
+  });
+
+  it('it reads what the node says in fields', async () => {
+    const node = await httpNode((_request, response) => {
+      response.writeHead(200, { 'X-HA-Position': '4711', 'X-HA-Epoch': '7', 'X-HA-Role': 'primary' }).end('ok');
+    });
+    expect((await run(node)).answer).toMatchObject({ position: 4711, epoch: 7, role: 'primary', says: 'up' });
+  });
+});
+
 describe('body match', () => {
   const big = (text: string, at: number): string => `${'x'.repeat(at)}${text}${'x'.repeat(300_000)}`;
 
