@@ -14,7 +14,7 @@ import { type KvInput, type KvOutput, kvModel } from '../../sim/linearizability/
 import { type Answer, Api, type Reply } from './api.ts';
 import { History } from './history.ts';
 import { LockClients } from './lock-clients.ts';
-import { kept, wasRefused } from './outcome.ts';
+import { kept, patience, wasRefused } from './outcome.ts';
 import type { Processes } from './processes.ts';
 
 export interface Counts {
@@ -159,11 +159,12 @@ function seenOf(input: KvInput, output: Exclude<KvOutput, { readonly is: 'confli
 
 function send(api: Api, input: KvInput, ticket?: string): Promise<Reply> {
   const consistency = oftenEnough(0.2) ? 'strong' : 'quorum';
+  const withinMs = patience();
   const path = `/api/ha/state/${input.key}`;
-  if (input.do === 'get') return api.ask(`${path}?consistency=${consistency}`);
+  if (input.do === 'get') return api.ask(`${path}?consistency=${consistency}`, { withinMs });
   const [method, suffix, body] = wordsOf(input);
   const query = `consistency=${consistency}${ticket === undefined ? '' : `&ticket=${encodeURIComponent(ticket)}`}`;
-  return api.ask(`${path}${suffix}?${query}`, { method, ...(body && { body }) });
+  return api.ask(`${path}${suffix}?${query}`, { method, withinMs, ...(body && { body }) });
 }
 
 function wordsOf(input: Write): readonly ['PUT' | 'POST' | 'DELETE', string, object | null] {

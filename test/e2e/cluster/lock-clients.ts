@@ -9,7 +9,7 @@ import { check, describeVerdict } from '../../sim/linearizability/checker.ts';
 import { type LockInput, type LockOutput, lockModel } from '../../sim/linearizability/lock-model.ts';
 import type { Api, Reply } from './api.ts';
 import { History } from './history.ts';
-import { kept, wasRefused } from './outcome.ts';
+import { kept, patience, wasRefused } from './outcome.ts';
 
 /** Leaders' clocks may run apart by so much. */
 const drift = 0.97;
@@ -74,7 +74,11 @@ export class LockClients {
     const asked = { client: owner, input, call: this.#history.now() };
     const ttlMs = 500 + Math.floor(Math.random() * 2500);
     const delayMs = Math.random() < 0.5 ? 0 : 300;
-    const reply = await pick(this.#apis).ask(pathOf(lock), { method: 'POST', body: { owner, ttlMs, delayMs } });
+    const reply = await pick(this.#apis).ask(pathOf(lock), {
+      method: 'POST',
+      body: { owner, ttlMs, delayMs },
+      withinMs: patience(),
+    });
     const until = asked.call + ttlMs * drift;
     if (reply.status === 200) {
       const token = Number(reply.body['token']);
@@ -112,7 +116,11 @@ export class LockClients {
     const input = { do: 'extend', lock, token } as const;
     const asked = { client: owner, input, call: this.#history.now() };
     const until = asked.call + ttlMs * drift;
-    const reply = await pick(this.#apis).ask(pathOf(lock), { method: 'PUT', body: { token, ttlMs } });
+    const reply = await pick(this.#apis).ask(pathOf(lock), {
+      method: 'PUT',
+      body: { token, ttlMs },
+      withinMs: patience(),
+    });
     const known = this.#note(asked, reply);
     // What is not known to have come about may have: the shorter time counts.
     if (known === 'done') holding.until = until;
@@ -125,7 +133,10 @@ export class LockClients {
     const input = { do: 'release', lock, token } as const;
     const asked = { client: owner, input, call: this.#history.now() };
     holding.until = Math.min(holding.until, asked.call);
-    const reply = await pick(this.#apis).ask(`${pathOf(lock)}?token=${token}`, { method: 'DELETE' });
+    const reply = await pick(this.#apis).ask(`${pathOf(lock)}?token=${token}`, {
+      method: 'DELETE',
+      withinMs: patience(),
+    });
     if (this.#note(asked, reply) === 'done') this.#counts.released += 1;
   }
 

@@ -14,3 +14,6 @@ export function kept(promise: Promise<void>): Promise<void> {
   promise.catch(() => {});
   return promise;
 }
+
+/** How long a client waits for an answer, ms: some longer than a member does, some not. */
+export const patience = (): number => 1500 + Math.random() * 5500;

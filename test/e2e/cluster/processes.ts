@@ -1,6 +1,7 @@
 /** Members of a cluster as real processes, each with a config, a folder and ports of its own that outlive it. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Agent, fetch as overSocket } from 'undici';
 import { stringify } from 'yaml';
 import { Child, type Exit } from '../../helpers/child.ts';
 import { mainFile } from '../../helpers/evenkeel.ts';
@@ -100,9 +101,17 @@ export class Processes {
     return this.seats.filter(({ child }) => child !== null);
   }
 
-  ask(seat: Seat, path: string, init: RequestInit = {}): Promise<Response> {
-    const headers = { 'content-type': 'application/json' };
-    return fetch(`http://127.0.0.1:${seat.admin}${path}`, { headers, ...init });
+  async ask(seat: Seat, path: string, init: RequestInit = {}): Promise<Response> {
+    const asked = { headers: { 'content-type': 'application/json' }, ...init };
+    const url = `http://127.0.0.1:${seat.admin}${path}`;
+    if (seat.socket === null) return fetch(url, asked);
+    const dispatcher = new Agent({ connect: { socketPath: seat.socket } });
+    try {
+      const reply = await overSocket(url, { ...(asked as object), dispatcher });
+      return new Response(await reply.text(), { status: reply.status });
+    } finally {
+      await dispatcher.close();
+    }
   }
 
   async shown(seat: Seat): Promise<ClusterShown> {
