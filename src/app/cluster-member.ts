@@ -18,7 +18,8 @@ import { type CallResult, MemberHost } from '../cluster/io/member-host.ts';
 import { backupNow } from '../cluster/io/online-backup.ts';
 import type { Call, CallError, MemberEvent, MemberOptions, MemberStatus } from '../cluster/member/contract.ts';
 import type { ClusterConfig, ListenAddress } from '../config/model.ts';
-import type { ObservedCluster } from '../observe/source.ts';
+import type { ObservedCluster } from '../observe/cluster-source.ts';
+import { GossipCounts, observeCluster } from './cluster-observed.ts';
 import type { Log } from './log.ts';
 import { addressText } from './ports.ts';
 
@@ -46,10 +47,12 @@ const goodbyeWithin: Millis = 4000;
 export class ClusterMember {
   readonly host: MemberHost;
   readonly coordinator: MemberCoordinator;
+  readonly #gossip: GossipCounts;
   #options: ClusterMemberOptions;
 
-  private constructor(host: MemberHost, options: ClusterMemberOptions) {
+  private constructor(host: MemberHost, options: ClusterMemberOptions, gossip: GossipCounts) {
     this.host = host;
+    this.#gossip = gossip;
     this.coordinator = new MemberCoordinator(host);
     this.#options = options;
   }
@@ -60,6 +63,7 @@ export class ClusterMember {
     const keys = parseClusterKeys(cluster.key);
     if (!keys.ok) return keys;
     const begun: { member: ClusterMember | null; stopped: string | null } = { member: null, stopped: null };
+    const gossip = new GossipCounts();
     const opened = await MemberHost.open({
       path: options.dataDir,
       listen: cluster.address,
@@ -73,7 +77,10 @@ export class ClusterMember {
         begun.stopped = why;
         if (begun.member !== null) options.onEnd({ code: 1, why });
       },
-      onEvent: (event) => tell(event, log),
+      onEvent: (event) => {
+        gossip.heard(event);
+        tell(event, log);
+      },
       onVoidLeases: (why) => log.debug(`cluster: write leases are void: ${why}`, { event: 'cluster-leases-void' }),
       onProblem: (line) => log.warn(`cluster: ${line}`, { event: 'cluster-problem' }),
     });
@@ -82,7 +89,7 @@ export class ClusterMember {
       await opened.value.close();
       return err(begun.stopped);
     }
-    const member = new ClusterMember(opened.value, options);
+    const member = new ClusterMember(opened.value, options, gossip);
     begun.member = member;
     const { uid, boot } = opened.value.status();
     const about = { event: 'cluster-member', uid, boot, dataDir: options.dataDir };
@@ -131,19 +138,8 @@ export class ClusterMember {
   }
 
   observe(): ObservedCluster {
-    const status = this.host.status();
-    const members = new Map<string, number>();
-    for (const { state } of status.members) members.set(state, (members.get(state) ?? 0) + 1);
-    return {
-      members,
-      state: status.state,
-      isLeader: status.leader === status.uid && this.host.isOpen,
-      hasQuorum: status.quorum && this.host.isOpen,
-      term: status.term,
-      commitIndex: status.raft?.commit ?? 0,
-      appliedIndex: status.raft?.applied ?? 0,
-      elections: status.raft?.elections ?? 0,
-    };
+    const { host, coordinator } = this;
+    return observeCluster({ host, coordinator, gossip: this.#gossip, dataDir: this.#options.dataDir });
   }
 
   /** What whoever asks for readiness should know of it; no reason to send no traffic. */

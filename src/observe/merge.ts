@@ -5,7 +5,7 @@
  */
 import type { Micros } from '../base/ids.ts';
 import { bucketBound, bucketCount } from '../scoreboard/histogram.ts';
-import type { Labels, Sample } from './metrics.ts';
+import type { Labels, Sample } from './metrics-model.ts';
 
 /** Index of the first bucket that is not below the bound, and the bound as a label, in seconds. */
 interface Bound {

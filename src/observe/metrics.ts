@@ -24,35 +24,10 @@ import {
   threadCounters,
 } from '../scoreboard/layout.ts';
 import { counterRow, nodeLine, poolLine, type Scoreboard, threadLine } from '../scoreboard/scoreboard.ts';
+import { clusterFamilies } from './cluster-metrics.ts';
 import { histogramSamples, nodeBounds, poolBounds } from './merge.ts';
-import type { ObservedCluster, ObservedNode, ObservedPool, ObservedState } from './source.ts';
-
-export type Labels = Readonly<Record<string, string | number>>;
-export type MetricType = 'counter' | 'gauge' | 'histogram';
-
-export interface Sample {
-  /** Name of the series where it is not the family's (`..._bucket`). */
-  readonly metricName?: string;
-  readonly labels: Labels;
-  /** Further labels, one object for many samples: prom-client writes each such object out once. */
-  readonly sharedLabels: Labels;
-  readonly value: number;
-}
-
-export interface Family {
-  readonly name: string;
-  readonly type: MetricType;
-  readonly help: string;
-  samples(scrape: Scrape): Sample[];
-}
-
-/** One instant, read by all families of a scrape. */
-export interface Scrape {
-  readonly state: ObservedState;
-  readonly board: Scoreboard;
-  /** All nodes, with the labels that name them. */
-  readonly nodes: readonly { readonly node: ObservedNode; readonly labels: Labels }[];
-}
+import { counter, type Family, gauge, type Labels, noLabels, one, type Sample, type Scrape } from './metrics-model.ts';
+import type { ObservedNode, ObservedPool, ObservedState } from './source.ts';
 
 export function beginScrape(state: ObservedState, board: Scoreboard): Scrape {
   const nodes = state.pools.flatMap(({ name: pool, nodes }) =>
@@ -61,23 +36,6 @@ export function beginScrape(state: ObservedState, board: Scoreboard): Scrape {
   return { state, board, nodes };
 }
 
-const noLabels: Labels = {};
-
-const gauge = (name: string, help: string, samples: Family['samples']): Family => ({
-  name: `evenkeel_${name}`,
-  type: 'gauge',
-  help,
-  samples,
-});
-const counter = (name: string, help: string, samples: Family['samples']): Family => ({
-  ...gauge(name, help, samples),
-  type: 'counter',
-});
-const one = (labels: Labels, value: number, sharedLabels: Labels = noLabels): Sample => ({
-  labels,
-  sharedLabels,
-  value,
-});
 const single =
   (read: (scrape: Scrape) => number): Family['samples'] =>
   (scrape) => [one({}, read(scrape))];
@@ -420,60 +378,6 @@ const nodeFamilies: readonly Family[] = [
     ),
     type: 'histogram',
   },
-];
-
-const memberStates = ['JOINING', 'ACTIVE', 'LEADER', 'DEGRADED', 'LEAVING', 'UNREACHABLE'] as const;
-const clusterStates = ['FORMING', 'STABLE', 'DEGRADED', 'SPLIT_BRAIN'] as const;
-
-/** Nothing where the process is a member of no cluster. */
-const ofCluster =
-  (read: (cluster: ObservedCluster) => Sample[]): Family['samples'] =>
-  ({ state }) =>
-    state.cluster === null ? [] : read(state.cluster);
-const clusterValue = (read: (cluster: ObservedCluster) => number): Family['samples'] =>
-  ofCluster((cluster) => [one({}, read(cluster))]);
-
-const clusterFamilies: readonly Family[] = [
-  gauge(
-    'cluster_members',
-    'Members of the cluster that this one knows of, by state.',
-    ofCluster(({ members }) => memberStates.map((state) => one({ state }, members.get(state) ?? 0))),
-  ),
-  gauge(
-    'cluster_state',
-    'State of the cluster as this member sees it: 1 for the one that holds, 0 for the others.',
-    ofCluster((cluster) => clusterStates.map((state) => one({ state }, state === cluster.state ? 1 : 0))),
-  ),
-  gauge(
-    'cluster_is_leader',
-    'Whether this member leads.',
-    clusterValue(({ isLeader }) => (isLeader ? 1 : 0)),
-  ),
-  gauge(
-    'cluster_has_quorum',
-    'Whether something could be agreed now, as far as this member knows.',
-    clusterValue(({ hasQuorum }) => (hasQuorum ? 1 : 0)),
-  ),
-  gauge(
-    'cluster_term',
-    'Term of the agreement; grows with each election.',
-    clusterValue(({ term }) => term),
-  ),
-  gauge(
-    'cluster_commit_index',
-    'Last entry of the log that is known to be committed.',
-    clusterValue(({ commitIndex }) => commitIndex),
-  ),
-  gauge(
-    'cluster_applied_index',
-    'Last entry that is in the state of this member.',
-    clusterValue(({ appliedIndex }) => appliedIndex),
-  ),
-  counter(
-    'cluster_elections_total',
-    'Elections in which this member stood.',
-    clusterValue(({ elections }) => elections),
-  ),
 ];
 
 export const families: readonly Family[] = [

@@ -9,6 +9,7 @@
 import type { Millis } from '../base/ids.ts';
 import type { NodeHealthView, PoolHealthView } from '../health/contract.ts';
 import type { Scoreboard } from '../scoreboard/scoreboard.ts';
+import type { ObservedCluster } from './cluster-source.ts';
 
 export interface StateSource {
   readonly scoreboard: Scoreboard;
@@ -42,22 +43,6 @@ export interface ObservedConfig {
   readonly reloads: { readonly ok: number; readonly failed: number };
   /** The last reload; null if there was none. `problem` is one line for humans, null if it was taken. */
   readonly lastReload: { readonly ok: boolean; readonly at: Millis; readonly problem: string | null } | null;
-}
-
-/** The cluster as this member sees it. */
-export interface ObservedCluster {
-  /** Number of members by state; a state that none has may be left out. */
-  readonly members: ReadonlyMap<string, number>;
-  readonly state: string;
-  readonly isLeader: boolean;
-  /** Writes to agreed state could be committed now. */
-  readonly hasQuorum: boolean;
-  readonly term: number;
-  /** Indexes of the log. */
-  readonly commitIndex: number;
-  readonly appliedIndex: number;
-  /** Elections that this member stood in, since it was started. */
-  readonly elections: number;
 }
 
 export type ThreadState = 'starting' | 'running' | 'draining' | 'waiting' | 'stopped';

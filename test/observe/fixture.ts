@@ -1,8 +1,10 @@
 /** A process to be watched, made of a real scoreboard and of a state that each test may change. */
 import { nodeId } from '../../src/base/ids.ts';
 import type { NodeHealthView } from '../../src/health/contract.ts';
+import type { ObservedCluster } from '../../src/observe/cluster-source.ts';
 import type { ObservedNode, ObservedPool, ObservedState, StateSource } from '../../src/observe/source.ts';
 import type { Outcome } from '../../src/proxy/outcome.ts';
+import { bucketCount, bucketOf } from '../../src/scoreboard/histogram.ts';
 import { Scoreboard } from '../../src/scoreboard/scoreboard.ts';
 
 export const wall = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
@@ -75,6 +77,37 @@ export const state = (change: Partial<ObservedState> = {}): ObservedState => ({
   cluster: null,
   ...change,
 });
+
+export function observedCluster(): ObservedCluster {
+  const commitTimes = new Float64Array(bucketCount);
+  for (const us of [1000, 3000]) commitTimes[bucketOf(us)] = 1;
+  return {
+    members: new Map([
+      ['LEADER', 1],
+      ['ACTIVE', 2],
+    ]),
+    ...{ state: 'STABLE', isLeader: true, hasQuorum: true, voters: 3, term: 7 },
+    ...{ commitIndex: 90, appliedIndex: 89, elections: 2, logEntries: 40, diskBytes: 65_536 },
+    lags: [
+      { member: 'n1', entries: 1, seconds: 0 },
+      { member: 'n2', entries: 12, seconds: 1.5 },
+    ],
+    held: { keys: 4, bytes: 400, locks: 2, leases: 1 },
+    disk: { commits: 50, persists: 80, slowestMs: 250 },
+    net: {
+      datagrams: { in: 1000, out: 1100 },
+      connections: { in: 5000, out: 4000 },
+      unsent: 3,
+      dropped: { key: 5, replayed: 0 },
+      refused: new Map([['amnesia', 1]]),
+    },
+    gossip: { suspicions: 6, refutations: 5, deaths: 1 },
+    asked: {
+      writes: { committed: 2, 'no-quorum': 1 },
+      ...{ commitTimes, lockWaitTimes: new Float64Array(bucketCount), calls: 3, lockWaits: 1, watches: 2 },
+    },
+  };
+}
 
 export function source(view: ObservedState = state()): StateSource & { view: ObservedState } {
   const made = { scoreboard: Scoreboard.create(2), view, observe: () => made.view };

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { ObservedCluster } from '../../src/observe/cluster-source.ts';
 import { histogramSamples, nodeBounds, poolBounds } from '../../src/observe/merge.ts';
 import { beginScrape, families, nodeStateOf } from '../../src/observe/metrics.ts';
 import { bucketCount, bucketOf } from '../../src/scoreboard/histogram.ts';
-import { node, source, state } from './fixture.ts';
+import { node, observedCluster, source, state } from './fixture.ts';
 
 describe('metrics', () => {
   it('have unlike names with the prefix, a help, and the suffix that their type asks for', () => {
@@ -48,31 +49,42 @@ describe('metrics', () => {
 });
 
 describe('metrics of the cluster', () => {
-  const cluster = {
-    members: new Map([
-      ['LEADER', 1],
-      ['ACTIVE', 2],
-    ]),
-    ...{ state: 'STABLE', isLeader: true, hasQuorum: true, term: 7, commitIndex: 90, appliedIndex: 89, elections: 2 },
-  };
-  const values = (of: typeof cluster | null): Record<string, number> => {
+  const values = (of: ObservedCluster | null): Record<string, number> => {
     const from = source(state({ cluster: of }));
     const scrape = beginScrape(from.view, from.scoreboard);
     const ours = families.filter(({ name }) => name.startsWith('evenkeel_cluster_'));
     return Object.fromEntries(
       ours.flatMap(({ name, samples }) =>
-        samples(scrape).map(({ labels, value }) => [[name.slice(17), ...Object.values(labels)].join(' '), value]),
+        samples(scrape).map(({ metricName = name, labels, value }) => [
+          [metricName.slice(17), ...Object.values(labels)].join(' '),
+          value,
+        ]),
       ),
     );
   };
 
   it('say each number once, and each state', () => {
-    expect(values(cluster)).toEqual({
+    const all = values(observedCluster());
+    const buckets = Object.keys(all).filter((name) => name.includes('_bucket '));
+    for (const name of buckets) delete all[name];
+    expect(all).toEqual({
       ...{ 'members JOINING': 0, 'members ACTIVE': 2, 'members LEADER': 1, 'members DEGRADED': 0 },
       ...{ 'members LEAVING': 0, 'members UNREACHABLE': 0 },
       ...{ 'state FORMING': 0, 'state STABLE': 1, 'state DEGRADED': 0, 'state SPLIT_BRAIN': 0 },
-      ...{ is_leader: 1, has_quorum: 1, term: 7, commit_index: 90, applied_index: 89, elections_total: 2 },
+      ...{ is_leader: 1, has_quorum: 1, voters: 3, term: 7, commit_index: 90, applied_index: 89, elections_total: 2 },
+      ...{ 'lag_entries n1': 1, 'lag_seconds n1': 0, 'lag_entries n2': 12, 'lag_seconds n2': 1.5 },
+      ...{ log_entries: 40, disk_bytes: 65536 },
+      ...{ journal_commits_total: 50, journal_persists_total: 80, journal_slowest_commit_seconds: 0.25 },
+      ...{ keys: 4, key_bytes: 400, locks: 2, leases: 1 },
+      ...{ 'gossip_bytes_total in': 1000, 'gossip_bytes_total out': 1100 },
+      ...{ 'connection_bytes_total in': 5000, 'connection_bytes_total out': 4000, unsent_total: 3 },
+      ...{ 'frames_dropped_total key': 5, 'frames_dropped_total replayed': 0, 'words_refused_total amnesia': 1 },
+      ...{ suspicions_total: 6, refutations_total: 5, deaths_total: 1 },
+      ...{ 'writes_total committed': 2, 'writes_total no-quorum': 1 },
+      ...{ commit_seconds_count: 2, commit_seconds_sum: expect.closeTo(0.004, 3) },
+      ...{ lock_wait_seconds_count: 0, lock_wait_seconds_sum: 0, lock_waits: 1, watches: 2, calls: 3 },
     });
+    expect(values(observedCluster())['commit_seconds_bucket 0.002048']).toBe(1);
   });
 
   it('are absent without one', () => {

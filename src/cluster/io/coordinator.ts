@@ -32,6 +32,7 @@ import type { HistoryEvent, RecordKind, Registered, Revision } from '../replica/
 import type { Replica } from '../replica/replica.ts';
 import { type Engine, kvRoom, leaseRoom, lockRoom, read } from '../replica/rooms.ts';
 import type { CallResult, MemberHost } from './member-host.ts';
+import { Timings } from './timings.ts';
 
 /** The value of a call, if it is of the kind that was asked for. */
 function take<K extends CallValue['kind'], T>(
@@ -47,7 +48,8 @@ function take<K extends CallValue['kind'], T>(
 export class MemberCoordinator implements Coordinator, Engine {
   readonly kv: KvRoom = kvRoom(this);
   readonly lease: LeaseRoom = leaseRoom(this);
-  readonly lock: LockRoom = lockRoom(this);
+  readonly timings = new Timings();
+  readonly lock: LockRoom = this.timings.timed(lockRoom(this));
   readonly #host: MemberHost;
 
   constructor(host: MemberHost) {
@@ -70,7 +72,12 @@ export class MemberCoordinator implements Coordinator, Engine {
   propose(command: Command, options: WriteOptions = {}): Answer<Written<CommandResult>> {
     const { consistency = 'quorum', ticket } = options;
     const call = { kind: 'propose', command, consistency, ...(ticket && { ticket }) } as const;
-    return this.#host.call(call).then((result) => take(result, 'written', ({ written }) => written));
+    const started = performance.now();
+    return this.#host.call(call).then((result) => {
+      const answer = take(result, 'written', ({ written }) => written);
+      this.timings.wrote(started, answer);
+      return answer;
+    });
   }
 
   ready(consistency: Consistency): Answer<Freshness> {

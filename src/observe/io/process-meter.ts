@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
-import type { Family } from '../metrics.ts';
+import type { Family } from '../metrics-model.ts';
 
 const noLabels = {};
 const delayResolutionMs = 10;

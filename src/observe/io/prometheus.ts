@@ -5,7 +5,8 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Gauge, type MetricObjectWithValues, type MetricValue, Registry } from 'prom-client';
-import { beginScrape, type Family, families, type Scrape } from '../metrics.ts';
+import { beginScrape, families } from '../metrics.ts';
+import type { Family, Scrape } from '../metrics-model.ts';
 import type { StateSource } from '../source.ts';
 import { ProcessMeter } from './process-meter.ts';
 

@@ -4,7 +4,7 @@ import { createMetrics, type Metrics } from '../../../src/observe/io/prometheus.
 import { bucketOf } from '../../../src/scoreboard/histogram.ts';
 import { nodeCell, nodeCounters, poolCounters } from '../../../src/scoreboard/layout.ts';
 import { counterRow, nodeLine } from '../../../src/scoreboard/scoreboard.ts';
-import { node, pool, source, state } from '../fixture.ts';
+import { node, observedCluster, pool, source, state } from '../fixture.ts';
 
 let open: Metrics | null = null;
 afterEach(() => {
@@ -23,7 +23,8 @@ if (!promtool && !inCi) console.warn("promtool is not installed (Debian's packag
 
 describe('/metrics', () => {
   it.skipIf(!promtool && !inCi)('passes promtool check metrics', async () => {
-    const text = await metricsOf(source()).render();
+    const text = await metricsOf(source(state({ cluster: observedCluster() }))).render();
+    expect(text).toContain('\nevenkeel_cluster_commit_seconds_bucket{le="0.002048"} 1\n');
     const check = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
     expect(`${check.error?.message ?? ''}${check.stdout}${check.stderr}`).toBe('');
     expect(check.status).toBe(0);
