@@ -96,7 +96,8 @@ export class TlsDoor {
       handshakeTimeout,
       requestCert: clientCert !== null,
       rejectUnauthorized: clientCert?.mode === 'require',
-      ALPNProtocols: ['http/1.1'],
+      // curl --http1.0 offers nothing else.
+      ALPNProtocols: ['http/1.1', 'http/1.0'],
       // Must not throw, whatever the name is: a look-up in two maps.
       SNICallback: (name, found) => found(null, this.#contexts[this.#names.find(name) - 1]),
     });
