@@ -11,7 +11,9 @@ import {
   writeDrainMs,
   writeLeaseMs,
 } from '../../src/cluster/coordinator.ts';
+import type { PoolRecord } from '../../src/cluster/failover/model.ts';
 import type { ReplicaEvent } from '../../src/cluster/replica/events.ts';
+import { change, next, poolRecord, targetOf } from '../cluster/replica/pool-records.ts';
 
 export interface CoordinatorWorld {
   readonly coordinator: Coordinator;
@@ -22,8 +24,6 @@ export interface CoordinatorWorld {
   now(): number;
   /** So much time passes, and what falls due has happened when this resolves. */
   pass(ms: number): Promise<void>;
-  /** Makes this the open epoch of a pool; null: none is. */
-  open(pool: string, epoch: number | null): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -352,21 +352,74 @@ export function coordinatorContract(name: string, make: () => Promise<Coordinato
     });
   });
 
+  describe(`${name}: pools with a primary`, () => {
+    it('what is agreed about them can be read, and is told as it changes', async () => {
+      const events: ReplicaEvent[] = [];
+      coordinator.observe((event) => events.push(event));
+      const first = poolRecord({ pool: 'b' });
+      const written = await good(coordinator.propose(change(first, 'a is primary')));
+      expect(written).toMatchObject({ committed: true, value: { kind: 'done' } });
+      await good(coordinator.propose(change(poolRecord({ pool: 'a' }))));
+      const read = await good(coordinator.pools());
+      expect(read.value.map(({ pool }) => pool)).toEqual(['a', 'b']);
+      expect(read.value[1]).toEqual(first);
+      expect(read.freshness).toEqual({ kind: 'current' });
+      expect(events).toContainEqual({ kind: 'pool', record: first });
+      const [line] = (await good(coordinator.history(0))).value;
+      expect(line).toMatchObject({ topic: 'failover', subject: 'b', text: 'a is primary' });
+    });
+
+    it('of two changes of the same step one loses', async () => {
+      const first = poolRecord();
+      await good(coordinator.propose(change(first)));
+      const two = ['b', 'c'].map((node) =>
+        coordinator.propose(change(next(first, { phase: 'pending', epoch: 2, target: targetOf(node) }))),
+      );
+      const answers = await Promise.all(two);
+      expect(answers.filter(({ ok }) => ok)).toHaveLength(1);
+      expect(answers.find(({ ok }) => !ok)).toEqual({ ok: false, error: { kind: 'conflict', revision: 2 } });
+    });
+
+    it('a change that may not follow, or that no state could take, is refused', async () => {
+      const first = poolRecord();
+      await good(coordinator.propose(change(first)));
+      const other = next(first, { target: targetOf('b') });
+      expect(await bad(coordinator.propose(change(other)))).toEqual({ kind: 'conflict', revision: 1 });
+      const broken = next(first, { retryAt: 0.5 });
+      expect(await bad(coordinator.propose(change(broken)))).toMatchObject({ kind: 'invalid' });
+      const eventual = coordinator.propose(change(next(first)), { consistency: 'eventual' });
+      expect(await bad(eventual)).toEqual({ kind: 'not-eventual' });
+    });
+  });
+
   describe(`${name}: write leases`, () => {
+    /** This epoch is the pool's first, and open. */
+    const open = async (pool: string, epoch: number): Promise<PoolRecord> => {
+      const record = poolRecord({ pool, epoch });
+      await good(coordinator.propose(change(record)));
+      return record;
+    };
+
     it('are given for exactly the open epoch, and for nothing else', async () => {
       expect(await bad(coordinator.writeLease('app', 1))).toEqual({ kind: 'not-open', pool: 'app', open: null });
-      await world.open('app', 4);
+      const record = await open('app', 4);
       expect((await good(coordinator.writeLease('app', 4))).epoch).toBe(4);
       for (const epoch of [3, 5]) {
         expect(await bad(coordinator.writeLease('app', epoch))).toEqual({ kind: 'not-open', pool: 'app', open: 4 });
       }
       expect(await bad(coordinator.writeLease('other', 4))).toMatchObject({ kind: 'not-open', open: null });
-      await world.open('app', null);
-      expect(await bad(coordinator.writeLease('app', 4))).toMatchObject({ kind: 'not-open' });
+      const pending = next(record, { phase: 'pending', epoch: 5, target: targetOf('b') });
+      await good(coordinator.propose(change(pending)));
+      for (const epoch of [4, 5]) {
+        expect(await bad(coordinator.writeLease('app', epoch))).toEqual({ kind: 'not-open', pool: 'app', open: null });
+      }
+      await good(coordinator.propose(change(next(pending, { phase: 'open' }))));
+      expect((await good(coordinator.writeLease('app', 5))).epoch).toBe(5);
+      expect(await bad(coordinator.writeLease('app', 4))).toEqual({ kind: 'not-open', pool: 'app', open: 5 });
     });
 
     it('count from before they were asked for: writes begin until drain before the end, and are cut at the end', async () => {
-      await world.open('app', 1);
+      await open('app', 1);
       const asked = world.now();
       const lease = await good(coordinator.writeLease('app', 1));
       expect(lease.sentAt).toBeLessThanOrEqual(world.now());
@@ -376,7 +429,7 @@ export function coordinatorContract(name: string, make: () => Promise<Coordinato
     });
 
     it('a later one reaches further', async () => {
-      await world.open('app', 1);
+      await open('app', 1);
       const first = await good(coordinator.writeLease('app', 1));
       await world.pass(1000);
       const second = await good(coordinator.writeLease('app', 1));

@@ -41,6 +41,9 @@ const wordKind = 1;
 /** Lateness of the timer from which on it counts against the own health. */
 const lateMs: Millis = 500;
 
+/** What ends leave to write takes effect before anything leaves. */
+const endsLeave = ({ kind }: Effect): boolean => kind === 'moving' || kind === 'void-leases';
+
 export class MemberHost {
   readonly hub: Hub;
   readonly address: string;
@@ -210,6 +213,7 @@ export class MemberHost {
     this.#taking = false;
     if (this.#state !== 'open') return;
     const out = this.#member.take();
+    for (const effect of out.effects) if (endsLeave(effect)) this.#effect(effect);
     for (const job of out.persist) this.#journal.write(job);
     for (const news of out.applied) {
       if (news.kind === 'events') this.hub.tell(news.events);
@@ -221,7 +225,7 @@ export class MemberHost {
       this.#calls.delete(id);
     }
     for (const event of out.events) this.#options.onEvent?.(event);
-    for (const effect of out.effects) this.#effect(effect);
+    for (const effect of out.effects) if (!endsLeave(effect)) this.#effect(effect);
     this.#arm();
   }
 
@@ -241,6 +245,8 @@ export class MemberHost {
         return this.#stop(effect.why);
       case 'void-leases':
         return this.#options.onVoidLeases?.(effect.why);
+      case 'moving':
+        return this.#options.onMoving?.(effect.pool);
       case 'departed':
         return this.#departed?.();
     }

@@ -15,6 +15,8 @@ export interface MemberHostOptions extends Omit<MemberOptions, 'random' | 'now' 
   /** It takes no part any more: end the process. One line that says why, and what to do. Told once. */
   onStop(why: string): void;
   onEvent?(event: MemberEvent): void;
+  /** An entry that moves this pool's open epoch is accepted as soon as this returns: no write of it may begin then. */
+  onMoving?(pool: string): void;
   /** No write may begin under leases that were given before this. */
   onVoidLeases?(why: Extract<Effect, { readonly kind: 'void-leases' }>['why']): void;
   /** One line for the log. */

@@ -7,6 +7,7 @@
  * leader's `expire`, snapshots (written in slices, between other work), and what an entry of a newer version means.
  */
 import type { Millis } from '../../base/ids.ts';
+import type { PoolRecord } from '../failover/model.ts';
 import type { Change, Outcome, Persist, RaftEvent, RaftInput, RaftOutput, RaftStatus } from '../raft/contract.ts';
 import type { Restored } from '../raft/model.ts';
 import { Raft } from '../raft/raft.ts';
@@ -15,6 +16,7 @@ import type { ReplicaEvent } from '../replica/events.ts';
 import { Replica } from '../replica/replica.ts';
 import { Capture, restore } from '../replica/snapshot.ts';
 import type { Core } from './core.ts';
+import { Moving } from './moving.ts';
 
 export interface AgreementNews {
   raftEvent(event: RaftEvent): void;
@@ -34,6 +36,10 @@ export class Agreement {
   replica: Replica;
   readonly #core: Core;
   readonly #news: AgreementNews;
+  readonly #moving: Moving;
+  readonly #startedAt: Millis;
+  /** Of pools: when this member saw committed that their epoch is not open any more. */
+  readonly #closedAt = new Map<string, Millis>();
   readonly #outcomes = new Map<number, (outcome: Outcome) => void>();
   readonly #reads = new Map<number, (index: number | null) => void>();
   #id = 0;
@@ -62,6 +68,12 @@ export class Agreement {
     this.clock = new AgreedClock({ wall: options.wall + (now - options.now), monotonic: now });
     this.replica = new Replica(limits);
     this.#snapshotAt = restored.snapshot.index;
+    this.#moving = new Moving({
+      log: () => this.raft.log,
+      replica: () => this.replica,
+      tell: (pool) => core.effect({ kind: 'moving', pool }),
+    });
+    this.#startedAt = now;
     if (restored.snapshot.data.byteLength > 0) this.#install(restored.snapshot.data);
   }
 
@@ -89,6 +101,26 @@ export class Agreement {
   get status(): RaftStatus {
     this.#status ??= this.raft.status();
     return this.#status;
+  }
+
+  /**
+   * The open epoch of a pool, null if none is, as far as this member has accepted the log: null as soon as an entry that
+   * moves it is in the own log, committed or not.
+   */
+  openEpoch(pool: string): number | null {
+    const { openEpoch } = this.#core.options;
+    if (openEpoch !== undefined) return openEpoch(pool);
+    if (this.#core.rules.endsByAcceptance()) return this.#moving.openEpoch(pool);
+    return this.replica.pools.openEpoch(pool);
+  }
+
+  /**
+   * Since when every voter of one or two has accepted that no epoch of this pool is open, by our clock; null: one is. What
+   * is not known to have been later counts as of our start.
+   */
+  closedAt(pool: string): Millis | null {
+    if (this.replica.pools.openEpoch(pool) !== null) return null;
+    return this.#closedAt.get(pool) ?? this.#startedAt;
   }
 
   step(input: RaftInput): void {
@@ -134,6 +166,8 @@ export class Agreement {
     const persists: Persist[] = [];
     this.#writeSnapshot();
     for (let round = 0; round < 32; round++) {
+      // Before an acknowledgement of it is made: who writes must have been told by then.
+      this.#moving.look();
       const out = this.raft.take();
       this.#status = null;
       if (isEmpty(out)) break;
@@ -169,11 +203,21 @@ export class Agreement {
       if (this.#core.stopped !== null) return;
       const { events } = this.replica.apply({ ...entry, data: entry.kind === 'data' ? entry.data : null });
       this.clock.heard(this.replica.now, this.#core.now, false);
-      for (const event of events) this.#news.stateEvent(event);
+      for (const event of events) this.#stateEvent(event);
       if (events.length > 0) this.#core.out.applied.push({ kind: 'events', index: entry.index, events });
     }
     this.#considerSnapshot();
     this.#news.applied();
+  }
+
+  #stateEvent(event: ReplicaEvent): void {
+    if (event.kind === 'pool') this.#noteClosed(event.record);
+    this.#news.stateEvent(event);
+  }
+
+  #noteClosed({ pool, phase }: PoolRecord): void {
+    if (phase === 'open') this.#closedAt.delete(pool);
+    else if (!this.#closedAt.has(pool)) this.#closedAt.set(pool, this.#core.now);
   }
 
   #install(data: Uint8Array): void {
@@ -183,6 +227,9 @@ export class Agreement {
       return;
     }
     this.replica = state.value;
+    // What happened in between is not known: an epoch may have been open.
+    this.#closedAt.clear();
+    for (const record of this.replica.pools.list()) this.#noteClosed(record);
     this.#capture = null;
     this.#snapshotAt = this.replica.index;
     this.clock.heard(this.replica.now, this.#core.now, false);

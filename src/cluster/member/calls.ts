@@ -89,7 +89,7 @@ export class Calls {
     const core = this.#core;
     const sentAt = core.now;
     const { pool, epoch } = wish;
-    const open = core.options.openEpoch?.(pool) ?? null;
+    const open = this.#agreement.openEpoch(pool);
     if (open !== epoch) return done(err({ kind: 'not-open', pool, open }));
     const lease = (from: Millis): WriteLease => {
       const cutAt = from + writeLeaseMs;

@@ -4,10 +4,11 @@
  *
  *   member.step(now, input)
  *   const out = member.take()
+ *   do those of out.effects that end leave to write: `moving`, `void-leases`
  *   disk.write(each of out.persist)      in order; later, at any time: step(now, { kind: 'persisted', ticket })
  *   hub.tell(each of out.applied)        before the answers: they may say that it is applied
  *   net.send(out.datagrams, out.messages, out.open, out.replies)
- *   settle out.answers; do out.effects; log out.events
+ *   settle out.answers; do the other effects; log out.events
  *   arm ONE timer for member.wakeAt()    then: step(now, { kind: 'tick' })
  *
  * Several steps may share one take. What goes in and out as bytes is what peers and disks hold, so any bytes may come:
@@ -45,8 +46,8 @@ export interface MemberOptions {
   readonly now: Millis;
   readonly wall: Millis;
   /**
-   * The open epoch of a pool, null if none is, as far as this member has *accepted* the log: null as soon as an entry
-   * that moves it is in this member's log, committed or not (rule 2.8 rests on that). Default: no pool has one.
+   * Instead of the agreed state: the open epoch of a pool, null if none is, as far as this member has *accepted* the log:
+   * null as soon as an entry that moves it is in this member's log, committed or not (rule 2.8 rests on that).
    */
   readonly openEpoch?: (pool: string) => number | null;
   readonly limits?: ReplicaLimits;
@@ -206,7 +207,12 @@ export type Effect =
   | { readonly kind: 'stop'; readonly reason: StopReason; readonly why: string }
   /** The leave was told: the process may end. */
   | { readonly kind: 'departed' }
-  /** No write may begin under leases that were given before this. */
+  /**
+   * An entry that moves this pool's open epoch came into the own log (2.8). No write of that epoch may begin any more:
+   * do it before anything is sent, an acknowledgement of that entry may be among it. The epoch may come back.
+   */
+  | { readonly kind: 'moving'; readonly pool: string }
+  /** No write may begin under leases that were given before this. Do it before anything is sent. */
   | { readonly kind: 'void-leases'; readonly why: 'stalled' | 'voters-changed' | 'removed' | 'stopped' };
 
 export type StopReason =

@@ -6,6 +6,9 @@
  * The asker counts from when it sent; so whatever is granted here is over, on our clock, by when the request came + L +
  * drift. A new leader knows nothing of its predecessors' grants but that none was asked for later than agreement's
  * `lastPossibleGrant`. Who is removed may hold one for L + drift more.
+ *
+ * Where the quorum is all voters they ask nobody (2.8): each may have given itself leave until it accepted that the epoch
+ * moves, so at the latest until that was committed.
  */
 import type { MemberId, Millis } from '../../base/ids.ts';
 import { writeLeaseMs } from '../coordinator.ts';
@@ -13,6 +16,9 @@ import { isMember } from '../raft/model.ts';
 import type { Agreement } from './agreement.ts';
 import type { Core } from './core.ts';
 import type { Reply } from './desk.ts';
+
+/** Of so many voters the quorum is all. */
+const unaskedVoters = 2;
 
 export class Grants {
   readonly #core: Core;
@@ -53,7 +59,7 @@ export class Grants {
   }
 
   #open(pool: string): number | null {
-    return this.#core.options.openEpoch?.(pool) ?? null;
+    return this.#agreement.openEpoch(pool);
   }
 
   someoneLeft(): void {
@@ -64,7 +70,15 @@ export class Grants {
   overAt(pool: string): Millis | null {
     const { lastPossibleGrant } = this.#agreement.status;
     if (lastPossibleGrant === null) return null;
-    const newest = Math.max(lastPossibleGrant, this.#granted.get(pool) ?? lastPossibleGrant, this.#leftAt);
+    const granted = this.#granted.get(pool) ?? lastPossibleGrant;
+    const newest = Math.max(lastPossibleGrant, granted, this.#leftAt, this.#unasked(pool));
     return newest + this.#core.rules.withDrift(writeLeaseMs);
+  }
+
+  /** Until when a voter may have written without having asked. */
+  #unasked(pool: string): Millis {
+    const { voters } = this.#agreement.status.config;
+    if (voters.length > unaskedVoters) return Number.NEGATIVE_INFINITY;
+    return this.#agreement.closedAt(pool) ?? this.#core.now;
   }
 }

@@ -15,6 +15,8 @@ export interface MemberRules {
   mayGrant(asker: { readonly inConfig: boolean; readonly epoch: number; readonly open: number | null }): boolean;
   /** Where the quorum is all voters and shall stay so, a voter needs nobody's leave (2.8). `expect`: its own file's. */
   needsNoLease(voters: number, isVoter: boolean, expect: number): boolean;
+  /** An epoch that moves in the own log gives no leave to write any more, committed or not (2.8). */
+  endsByAcceptance(): boolean;
   /** All `expect` first voters promised the same (7.1). */
   isFormed(promises: number, expect: number): boolean;
   /** One promise, ever (7.1). */
@@ -45,6 +47,7 @@ export const safeRules: MemberRules = {
   grantConfirmed: (index) => index !== null,
   mayGrant: ({ inConfig, epoch, open }) => inConfig && open === epoch,
   needsNoLease: (voters, isVoter, expect) => isVoter && expect <= 2 && voters > 0 && voters <= 2,
+  endsByAcceptance: () => true,
   isFormed: (promises, expect) => promises === expect,
   mayPromise: (earlier, wish) => earlier === null || earlier === wish,
   waitsForDisk: () => true,

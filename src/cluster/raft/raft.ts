@@ -21,6 +21,7 @@ import { campaign, candidateClock } from './election.ts';
 import { acknowledge } from './following.ts';
 import { hasQuorum, heartbeat, trackPeers } from './leading.ts';
 import { holders, readableUntil } from './leases.ts';
+import type { RaftLog } from './log.ts';
 import { change, finishChange } from './membership.ts';
 import type { Index, MemberId, Restored } from './model.ts';
 import type { RaftOptions } from './options.ts';
@@ -81,6 +82,11 @@ export class Raft {
 
   status(): RaftStatus {
     return statusOf(this.#core);
+  }
+
+  /** The own log as it is now, committed or not. */
+  get log(): Pick<RaftLog, 'firstIndex' | 'lastIndex' | 'term' | 'entry'> {
+    return this.#core.log;
   }
 
   /** May this member answer reads from its own state now? */

@@ -17,11 +17,6 @@ async function worldOf(count: number, pick: (members: Members) => Seat): Promise
     watchersMax: 20,
     now: () => host.now(),
     pass: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-    open: (pool, epoch) => {
-      if (epoch === null) members.epochs.delete(pool);
-      else members.epochs.set(pool, epoch);
-      return Promise.resolve();
-    },
     close: async () => {
       await members.close();
       removeFolders();

@@ -31,7 +31,6 @@ async function freePorts(count: number): Promise<number[]> {
 
 export class Members {
   readonly seats: Seat[];
-  readonly epochs = new Map<string, number>();
 
   private constructor(seats: Seat[]) {
     this.seats = seats;
@@ -56,7 +55,6 @@ export class Members {
       keys: [secret(1)],
       cluster: this.seats.length === 1 ? null : { seeds: others, expect: this.seats.length },
       metadata: { version: '1', priority: 100, witness: false, admin: '', zone: '' },
-      openEpoch: (pool) => this.epochs.get(pool) ?? null,
       watchersMax: 20,
       onStop: (why) => seat.stops.push(why),
       onEvent: (event) => {

@@ -10,13 +10,11 @@ import { Bench, bytes, wall } from './bench.ts';
 
 function localWorld(): CoordinatorWorld & { readonly coordinator: LocalCoordinator } {
   let now = 1000;
-  const epochs = new Map<string, number>();
   const coordinator = new LocalCoordinator({
     uid: 'me',
     clock: () => now,
     wall,
     watchersMax: 20,
-    openEpoch: (pool) => epochs.get(pool) ?? null,
   });
   return {
     coordinator,
@@ -31,11 +29,6 @@ function localWorld(): CoordinatorWorld & { readonly coordinator: LocalCoordinat
         coordinator.tick();
       }
       now = end;
-      return Promise.resolve();
-    },
-    open: (pool, epoch) => {
-      if (epoch === null) epochs.delete(pool);
-      else epochs.set(pool, epoch);
       return Promise.resolve();
     },
     close: () => Promise.resolve(coordinator.close()),
