@@ -17,6 +17,7 @@ import type {
   MemberPersist,
   MemberRestored,
 } from '../../src/cluster/member/contract.ts';
+import { hashBytes, hashText } from '../../src/cluster/replica/fingerprint.ts';
 import type { Body } from './body.ts';
 import type { MemberClock } from './clock.ts';
 import { Disk } from './disk.ts';
@@ -49,7 +50,13 @@ export const emptyDisk = (uid: MemberId): MemberRestored => ({
   entries: [],
   facts: {},
   boots: new Map(),
+  proofOf: (both) => proofOf(`${uid} ${both}`),
 });
+
+function proofOf(run: string): string {
+  const bytes = new TextEncoder().encode(run);
+  return hashText(hashBytes(bytes, 1)) + hashText(hashBytes(bytes, 2));
+}
 
 /** What the disk holds after this transaction. */
 export function written(disk: MemberRestored, write: MemberPersist): MemberRestored {
@@ -70,9 +77,9 @@ export function written(disk: MemberRestored, write: MemberPersist): MemberResto
   };
 }
 
-function raised(known: ReadonlyMap<MemberId, number>, heard: MemberPersist['boots']): ReadonlyMap<MemberId, number> {
+function raised(known: MemberRestored['boots'], heard: MemberPersist['boots']): MemberRestored['boots'] {
   const boots = new Map(known);
-  for (const [id, boot] of heard) boots.set(id, Math.max(boot, boots.get(id) ?? 0));
+  for (const [id, run] of heard) if (run.both > (boots.get(id)?.both ?? 0)) boots.set(id, run);
   return boots;
 }
 

@@ -2,12 +2,18 @@
  * The words of the journal: what it is given, what it gives back. Its contents are bytes; what they mean is the
  * caller's. It keeps, on disk and checked:
  *
- *   identity   a random uid, made once; a boot number, raised at each opening
- *   hard       the vote                         facts   named values: the first-quorum promise, the cluster's id
- *   snapshot   stands for entries up to its index        boots   the highest boot that was seen of each peer
+ *   identity   a random uid and a secret, made once; a boot number, raised at each opening
+ *   hard       the vote         facts   named values: the first-quorum promise, the cluster's id, own runs
+ *   snapshot   stands for entries up to its index        boots   the newest run of each peer, with its proof
  *   entries    contiguous, each with a hash over itself and the one before
  */
 import type { MemberId } from '../../base/ids.ts';
+
+/** A run of a peer as one growing number, and what that peer said to prove it later; empty if it said nothing. */
+export interface PeerRun {
+  readonly both: number;
+  readonly proof: string;
+}
 
 export interface JournalEntry {
   readonly index: number;
@@ -17,8 +23,8 @@ export interface JournalEntry {
 
 export type JournalSnapshot = JournalEntry;
 
-/** Named values. `promise`: to which first voters this member promised itself. `cluster`: the cluster's id. */
-export const factNames = ['promise', 'cluster'] as const;
+/** Named values. `promise`: to which first voters this member promised itself. `cluster`: its id. `runs`: own runs. */
+export const factNames = ['promise', 'cluster', 'runs'] as const;
 export type FactName = (typeof factNames)[number];
 export type Facts = { readonly [Name in FactName]?: Uint8Array | null };
 
@@ -36,7 +42,7 @@ export interface JournalWrite {
   readonly entries?: readonly JournalEntry[];
   readonly hard?: Uint8Array | null;
   readonly facts?: Facts;
-  readonly boots?: readonly (readonly [MemberId, number])[];
+  readonly boots?: readonly (readonly [MemberId, PeerRun])[];
 }
 
 /** What the last run left. Entries may begin before the snapshot's end. */
@@ -44,13 +50,15 @@ export interface Restored {
   readonly uid: MemberId;
   /** Of this run: on disk already. In a restored old copy it is one that peers have seen before. */
   readonly boot: number;
+  /** 32 bytes that never leave this folder but with a copy of it. */
+  readonly secret: Uint8Array;
   /** `new`: the folder was empty. `clean`: it was closed. `crashed`: it was not, and nothing acknowledged is missing. */
   readonly was: 'new' | 'clean' | 'crashed';
   readonly hard: Uint8Array | null;
   readonly snapshot: JournalSnapshot | null;
   readonly entries: readonly JournalEntry[];
   readonly facts: Facts;
-  readonly boots: ReadonlyMap<MemberId, number>;
+  readonly boots: ReadonlyMap<MemberId, PeerRun>;
 }
 
 export interface JournalStats {

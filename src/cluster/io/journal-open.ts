@@ -23,7 +23,11 @@ export const damagedName = 'journal.damaged';
 interface Identity {
   readonly uid: string;
   readonly boot: number;
+  /** Hexadecimal. Absent in the first format. */
+  readonly secret?: string;
 }
+
+const newSecret = (): string => randomBytes(32).toString('hex');
 
 /** Looks at the files before SQLite does. Throws a JournalError for what SQLite would not mind. */
 export function inspect(dir: DataDir): WalVerdict {
@@ -101,7 +105,8 @@ function begin(dir: DataDir, db: DatabaseSync, tables: Tables): Restored {
   db.exec('BEGIN IMMEDIATE');
   db.exec(schema);
   tables.setJson('format', formatVersion);
-  tables.setJson('identity', { uid, boot: 1 });
+  const secret = newSecret();
+  tables.setJson('identity', { uid, boot: 1, secret } satisfies Identity);
   tables.setRecord('mark', Buffer.from('clean'));
   tables.setBase(rootOf(0, 0));
   tables.setHead(rootOf(0, 0));
@@ -110,7 +115,7 @@ function begin(dir: DataDir, db: DatabaseSync, tables: Tables): Restored {
   // From now on a database that is gone is a loss.
   writeDurably(dir.file('journal.id'), [Buffer.from(`${uid}\n`)]);
   const nothing = { hard: null, snapshot: null, entries: [], facts: {}, boots: new Map() };
-  return { uid: memberId(uid), boot: 1, was: 'new', ...nothing };
+  return { uid: memberId(uid), boot: 1, secret: Buffer.from(secret, 'hex'), was: 'new', ...nothing };
 }
 
 interface Found {
@@ -131,9 +136,12 @@ function resume(dir: DataDir, { db, tables, wal, before }: Found): Restored {
   if (mark !== 'clean' && (wal.kind === 'missing' || wal.kind === 'empty'))
     throw corruption(dir.path, `it was not closed, and its log (journal.db-wal) is ${wal.kind}`);
   const boot = before.boot + 1;
+  const secret = before.secret ?? newSecret();
+  if (format < formatVersion) upgrade(db, tables);
   const restored: Restored = {
     uid: memberId(before.uid),
     boot,
+    secret: Buffer.from(secret, 'hex'),
     was: mark === 'clean' ? 'clean' : 'crashed',
     hard: tables.record('hard'),
     snapshot: readSnapshot(tables),
@@ -142,12 +150,20 @@ function resume(dir: DataDir, { db, tables, wal, before }: Found): Restored {
     boots: readBoots(tables),
   };
   db.exec('BEGIN IMMEDIATE');
-  tables.setJson('identity', { uid: before.uid, boot });
+  tables.setJson('identity', { uid: before.uid, boot, secret } satisfies Identity);
   new SnapshotJobs(tables).sweep();
   db.exec('COMMIT');
   markOpen(dir, db, tables);
   if (!existsSync(dir.file('journal.id'))) writeDurably(dir.file('journal.id'), [Buffer.from(`${before.uid}\n`)]);
   return restored;
+}
+
+/** The first format had no proofs of peers' runs. */
+function upgrade(db: DatabaseSync, tables: Tables): void {
+  db.exec('BEGIN IMMEDIATE');
+  db.exec("ALTER TABLE peer ADD COLUMN proof TEXT NOT NULL DEFAULT ''");
+  tables.setJson('format', formatVersion);
+  db.exec('COMMIT');
 }
 
 /** From here on the log must be there at the next opening, unless the journal was closed. */

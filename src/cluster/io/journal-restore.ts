@@ -1,6 +1,6 @@
 /** Reads all that the journal holds, and checks it on the way: hashes, contiguity, that nothing is missing at the end. */
 import { type MemberId, memberId } from '../../base/ids.ts';
-import { type Facts, factNames, type JournalEntry, type JournalSnapshot } from './journal-model.ts';
+import { type Facts, factNames, type JournalEntry, type JournalSnapshot, type PeerRun } from './journal-model.ts';
 import { blob, chainOf, same, sum, type Tables } from './journal-tables.ts';
 
 export interface SnapshotRecord {
@@ -63,15 +63,17 @@ export function readFacts(tables: Tables): Facts {
   return facts;
 }
 
-export function readBoots(tables: Tables): Map<MemberId, number> {
-  const boots = new Map<MemberId, number>();
-  for (const row of tables.sql('SELECT uid, boot, sum FROM peer').iterate()) {
+export function readBoots(tables: Tables): Map<MemberId, PeerRun> {
+  const boots = new Map<MemberId, PeerRun>();
+  for (const row of tables.sql('SELECT uid, boot, proof, sum FROM peer').iterate()) {
     const uid = String(row['uid']);
-    const boot = Number(row['boot']);
-    if (!same(bootSum(uid, boot), blob(row['sum']))) throw tables.corrupt(`its record of member ${uid} is damaged`);
-    boots.set(memberId(uid), boot);
+    const run = { both: Number(row['boot']), proof: String(row['proof']) };
+    if (!same(bootSum(uid, run), blob(row['sum']))) throw tables.corrupt(`its record of member ${uid} is damaged`);
+    boots.set(memberId(uid), run);
   }
   return boots;
 }
 
-export const bootSum = (uid: string, boot: number): Buffer => sum(uid, String(boot));
+/** Without a proof it is as the first format had it. */
+export const bootSum = (uid: string, { both, proof }: PeerRun): Buffer =>
+  proof === '' ? sum(uid, String(both)) : sum(uid, String(both), proof);

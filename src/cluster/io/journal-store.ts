@@ -120,8 +120,9 @@ export class JournalStore {
     for (const [name, value] of Object.entries(write.facts ?? {}) as [FactName, Uint8Array | null][])
       this.#tables.setRecord(`fact ${name}`, value);
     const raise =
-      'INSERT INTO peer VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET boot = excluded.boot, sum = excluded.sum WHERE excluded.boot > boot';
-    for (const [uid, boot] of write.boots ?? []) this.#tables.sql(raise).run(uid, boot, bootSum(uid, boot));
+      'INSERT INTO peer (uid, boot, proof, sum) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET boot = excluded.boot, proof = excluded.proof, sum = excluded.sum WHERE excluded.boot > boot';
+    for (const [uid, run] of write.boots ?? [])
+      this.#tables.sql(raise).run(uid, run.both, run.proof, bootSum(uid, run));
   }
 
   #truncate(from: number): void {

@@ -5,7 +5,7 @@
  *   record   name -> value, with a hash of both
  *   entry    index -> term, bytes, chain = hash(chain of the one before, index, term, bytes)
  *   piece    a snapshot's bytes; their hash is in the record of the snapshot
- *   peer     uid -> highest boot, with a hash of both
+ *   peer     uid -> its newest run (boot), what it said to prove it, with a hash of all
  *
  * `base` is what the first entry stands on: index, term and chain of the one before it. `head` is the last entry's
  * index and chain: rows that vanish at the end are found by it.
@@ -15,13 +15,13 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { JournalError } from './journal-model.ts';
 
 /** Raised with every change that an earlier release can't read. */
-export const formatVersion = 1;
+export const formatVersion = 2;
 
 export const schema = `
   CREATE TABLE IF NOT EXISTS record (name TEXT PRIMARY KEY, value BLOB NOT NULL, sum BLOB NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS entry (idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, bytes BLOB NOT NULL, chain BLOB NOT NULL);
   CREATE TABLE IF NOT EXISTS piece (number INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
-  CREATE TABLE IF NOT EXISTS peer (uid TEXT PRIMARY KEY, boot INTEGER NOT NULL, sum BLOB NOT NULL) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS peer (uid TEXT PRIMARY KEY, boot INTEGER NOT NULL, sum BLOB NOT NULL, proof TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
 `;
 
 export const sum = (...parts: readonly (Uint8Array | string)[]): Buffer =>

@@ -7,7 +7,7 @@
  * It ends for good in two ways: `close`, or `onStop` (the machine must not go on, or the disk failed): then nothing of
  * it leaves any more, and the process should end with the reason.
  */
-import { randomInt } from 'node:crypto';
+import { createHmac, randomInt } from 'node:crypto';
 import type { Millis } from '../../base/ids.ts';
 import { seededRandom } from '../../base/random.ts';
 import { err, ok, type Result } from '../../base/result.ts';
@@ -29,6 +29,7 @@ import type { Replica } from '../replica/replica.ts';
 import type { Metadata } from '../swim/model.ts';
 import { type Clocks, realClocks, SuspendDetector } from './clocks.ts';
 import { Journal } from './journal.ts';
+import type { Restored } from './journal-model.ts';
 import type { HostMeasures, MemberHostOptions } from './member-options.ts';
 import { MemberStreams, swimRequest } from './member-streams.ts';
 import { markOldCopy, oldCopyMark } from './stop-mark.ts';
@@ -43,6 +44,12 @@ const lateMs: Millis = 500;
 
 /** What ends leave to write takes effect before anything leaves. */
 const endsLeave = ({ kind }: Effect): boolean => kind === 'moving' || kind === 'void-leases';
+
+/** Only who has this folder, or a copy of it, can say them. */
+const withProofs = (restored: Restored): MemberRestored => ({
+  ...restored,
+  proofOf: (both) => createHmac('sha256', restored.secret).update(`run ${both}`).digest('hex').slice(0, 32),
+});
 
 export class MemberHost {
   readonly hub: Hub;
@@ -83,7 +90,7 @@ export class MemberHost {
         now: parts.clocks.now(),
         wall: parts.clocks.wall(),
       },
-      parts.journal.restored satisfies MemberRestored,
+      withProofs(parts.journal.restored),
     );
     this.#take();
   }
@@ -114,7 +121,7 @@ export class MemberHost {
       keys: options.keys,
       self: { id: uid, boot },
       cluster: (facts.cluster && readCluster(facts.cluster)?.id) ?? '',
-      boots: new Map([...boots].map(([id, both]) => [id, bootOf(both)])),
+      boots: new Map([...boots].map(([id, { both }]) => [id, bootOf(both)])),
       now: clocks.now,
       ...(options.limitsOfTransport && { limits: options.limitsOfTransport }),
       onDatagram: (from, bytes) => step({ kind: 'datagram', from: from.remote, bytes }),

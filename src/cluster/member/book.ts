@@ -11,6 +11,8 @@ interface Line {
 export class Book {
   readonly #lines = new Map<MemberId, Line>();
   readonly #replaced = new Set<MemberId>();
+  /** Of runs that proved themselves to this one. */
+  readonly #proved = new Map<MemberId, { readonly boot: number; readonly address: Address }>();
   #views: readonly MemberView[] = [];
 
   note(id: MemberId, address: Address, name: string): void {
@@ -19,10 +21,20 @@ export class Book {
     this.#lines.set(id, { address, name: name === '' ? (known?.name ?? '') : name });
   }
 
+  /** Where the run is that counts: another process that claims its uid in gossip does not draw its words away. */
+  proved(id: MemberId, boot: number, address: Address): void {
+    this.#proved.set(id, { boot, address });
+    this.note(id, address, '');
+  }
+
   /** Gossip's list, which knows best. */
   saw(views: readonly MemberView[]): void {
     this.#views = views;
-    for (const { claim } of views) this.note(claim.id, claim.address, claim.name);
+    for (const { claim } of views) {
+      const proved = this.#proved.get(claim.id);
+      const isOther = proved !== undefined && proved.boot !== claim.boot;
+      this.note(claim.id, isOther ? proved.address : claim.address, claim.name);
+    }
   }
 
   get views(): readonly MemberView[] {

@@ -19,7 +19,7 @@ import { readRaft, writeRaft } from './raft-codec.ts';
 import { runsMax } from './rules.ts';
 import type { Ask, FirstVoter, Head, Told, ToldRefusal, Word, WordKind } from './words.ts';
 
-export const wordVersion = 1;
+export const wordVersion = 2;
 /** Hexadecimal digits of a cluster's id and of a set's hash. */
 const idForm = /^[0-9a-f]{32}$/;
 const clusterForm = /^([0-9a-f]{32})?$/;
@@ -27,8 +27,8 @@ const plain = /^[^\p{Cc}]{1,256}$/u;
 
 export type WordFault = 'version' | 'malformed';
 
-const kinds: readonly WordKind[] = ['raft', 'form', 'cluster', 'join', 'ask', 'told', 'hash', 'away'];
-const awayReasons = ['amnesia', 'removed', 'name-taken'] as const;
+const kinds: readonly WordKind[] = ['raft', 'form', 'cluster', 'join', 'ask', 'told', 'hash', 'away', 'who', 'run'];
+const awayReasons = ['removed', 'name-taken'] as const;
 const changes = ['add', 'promote', 'remove'] as const;
 const refusals: readonly ToldRefusal[] = [
   'not-leader',
@@ -50,6 +50,8 @@ const refusals: readonly ToldRefusal[] = [
 
 const address = (from: ByteReader): string => text(from, isAddress);
 const name = (from: ByteReader): string => text(from, isMemberName);
+/** Empty, or a run's. */
+const proof = (from: ByteReader): string => text(from, (one) => clusterForm.test(one));
 const word32 = (from: ByteReader): number => {
   const value = from.number();
   return value < 2 ** 32 ? value : from.fail(0);
@@ -152,6 +154,14 @@ const words: Codecs<Word> = {
   away: {
     write: (to, w) => void to.byte(awayReasons.indexOf(w.why)).number(w.both),
     read: (from) => ({ why: from.oneOf(awayReasons), both: from.number() }),
+  },
+  who: {
+    write: (to, w) => void to.number(w.both).number(w.last).text(w.proof).text(w.address),
+    read: (from) => ({ both: from.number(), last: from.number(), proof: proof(from), address: address(from) }),
+  },
+  run: {
+    write: (to, w) => void to.number(w.after).text(w.proof).text(w.address),
+    read: (from) => ({ after: from.number(), proof: proof(from), address: address(from) }),
   },
 };
 

@@ -83,8 +83,17 @@ export interface MemberRestored {
   /** Contiguous; they may begin before the snapshot's end. */
   readonly entries: readonly DiskEntry[];
   readonly facts: DiskFacts;
-  /** Of peers: boot x 2^20 + the number of that run, see rules.ts. */
-  readonly boots: ReadonlyMap<MemberId, number>;
+  /** The newest run of each peer that counted here. */
+  readonly boots: ReadonlyMap<MemberId, KnownRun>;
+  /** What only this disk, and copies of it, can say of one of its runs: 32 hexadecimal digits, the same each time. */
+  proofOf(both: number): string;
+}
+
+/** A run of a peer: its boot and number in one (`runOf` in rules.ts), and what its own disk said of it. */
+export interface KnownRun {
+  readonly both: number;
+  /** Empty: written by a release that had none. */
+  readonly proof: string;
 }
 
 export interface DiskEntry {
@@ -98,6 +107,8 @@ export interface DiskFacts {
   readonly promise?: Uint8Array | null;
   /** The cluster's id and its first voters. */
   readonly cluster?: Uint8Array | null;
+  /** Own runs that peers may know of. */
+  readonly runs?: Uint8Array | null;
 }
 
 /**
@@ -112,7 +123,7 @@ export interface MemberPersist {
   readonly entries: readonly DiskEntry[];
   readonly hard: Uint8Array | null;
   readonly facts: DiskFacts;
-  readonly boots: readonly (readonly [MemberId, number])[];
+  readonly boots: readonly (readonly [MemberId, KnownRun])[];
 }
 
 export type MemberInput =

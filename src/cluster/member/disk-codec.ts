@@ -83,8 +83,21 @@ export const readCluster = (bytes: Uint8Array): ClusterFact | null =>
     leaving: from.flag(),
   }));
 
+/** Own runs, oldest first. */
+export function runsBytes(runs: readonly number[]): Uint8Array {
+  const to = begin();
+  to.list(runs, (both) => to.number(both));
+  return to.take();
+}
+
+export const readRuns = (bytes: Uint8Array): readonly number[] | null =>
+  readAll(bytes, (from) => from.list(() => from.number()));
+
 /** What agreement starts from; null if the disk holds what can't be read. */
-export function raftRestored(restored: MemberRestored, first: readonly MemberId[]): Restored | null {
+export function raftRestored(
+  restored: Pick<MemberRestored, 'hard' | 'snapshot' | 'entries'>,
+  first: readonly MemberId[],
+): Restored | null {
   const fresh = newborn(first);
   const hard = restored.hard === null ? fresh.hard : readHard(restored.hard);
   const snapshot = restored.snapshot === null ? fresh.snapshot : readDiskSnapshot(restored.snapshot);

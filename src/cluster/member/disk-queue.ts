@@ -4,7 +4,7 @@
  */
 import type { MemberId } from '../../base/ids.ts';
 import type { Persist } from '../raft/contract.ts';
-import type { DiskFacts, MemberPersist } from './contract.ts';
+import type { DiskFacts, KnownRun, MemberPersist } from './contract.ts';
 import { diskEntry, diskSnapshot, hardBytes } from './disk-codec.ts';
 import type { MemberRules } from './rules.ts';
 
@@ -19,8 +19,8 @@ export class DiskQueue {
   readonly #rules: MemberRules;
   readonly #jobs: Job[] = [];
   #ticket = 0;
-  #facts: { promise?: Uint8Array | null; cluster?: Uint8Array | null } = {};
-  #boots = new Map<MemberId, number>();
+  #facts: DiskFacts = {};
+  #boots = new Map<MemberId, KnownRun>();
   #then: (() => void)[] = [];
 
   constructor(rules: MemberRules) {
@@ -33,8 +33,8 @@ export class DiskQueue {
     this.#later(then);
   }
 
-  boot(id: MemberId, both: number, then: () => void): void {
-    this.#boots.set(id, both);
+  boot(id: MemberId, run: KnownRun, then: () => void): void {
+    this.#boots.set(id, run);
     this.#later(then);
   }
 

@@ -2,7 +2,6 @@
  * Where words come in. Each passes, in this order: bytes -> a word -> a run that counts -> the same cluster -> its room.
  * From outside only the words of formation and joining are let in; who belongs to another cluster is shown as a split.
  */
-import type { MemberId } from '../../base/ids.ts';
 import { decodeWord } from './codec.ts';
 import type { MemberInput, PeerName } from './contract.ts';
 import type { Core } from './core.ts';
@@ -37,34 +36,33 @@ export class Door {
     const decoded = decodeWord(bytes, from);
     if (!decoded.ok) return this.#core.refuse(`word: ${decoded.error}`);
     const { head, word } = decoded.value;
-    if (word.kind === 'away') return this.#away(from.id, head, word);
-    this.#parts.identity.admit(from, head.run, () => this.#admitted(from, head, word));
+    if (this.#isForeign(from, head)) return;
+    const { identity } = this.#parts;
+    const speaking = { ...from, run: head.run, address: 'address' in word ? word.address : null };
+    if (word.kind === 'who') return identity.asked(speaking, word);
+    if (word.kind === 'run') return identity.told(speaking, word);
+    identity.admit(speaking, () => this.#admitted(from, head, word));
   }
 
-  /** Who sends us away may not count itself; it speaks of our own run, in our own cluster, and changes nothing else. */
-  #away(by: MemberId, head: Head, word: Extract<Word, { readonly kind: 'away' }>): void {
-    const { cluster } = this.#core;
-    if (cluster !== null && head.cluster !== cluster) return this.#core.refuse('another cluster');
-    const reason = this.#parts.identity.sentAway(by, word);
-    if (reason === null || reason === this.#parts.joining.reason) return;
-    this.#core.note(reason);
-    this.#parts.joining.reason = reason;
+  /** Nothing of another cluster is used, so it need not prove anything. */
+  #isForeign({ id }: PeerName, { cluster }: Head): boolean {
+    const { core, parts } = { core: this.#core, parts: this.#parts };
+    if (core.cluster === null || cluster === '' || cluster === core.cluster) return false;
+    core.refuse('another cluster');
+    parts.watchman.sawSplit(
+      `member ${core.book.nameOf(id)} belongs to cluster ${cluster}, this one to ${core.cluster}`,
+    );
+    return true;
   }
 
   #admitted(from: PeerName, head: Head, word: Word): void {
     const core = this.#core;
     if (core.stopped !== null) return;
     if (core.cluster === null) return this.#withoutCluster(from, head, word);
-    const isOutside = head.cluster === '' && (word.kind === 'form' || word.kind === 'join');
-    if (head.cluster !== core.cluster && !isOutside) {
-      core.refuse('another cluster');
-      if (head.cluster !== '') {
-        this.#parts.watchman.sawSplit(
-          `member ${core.book.nameOf(from.id)} belongs to cluster ${head.cluster}, this one to ${core.cluster}`,
-        );
-      }
-      return;
-    }
+    // It may have waited until there was a cluster here.
+    if (this.#isForeign(from, head)) return;
+    const isOutside = word.kind === 'form' || word.kind === 'join';
+    if (head.cluster === '' && !isOutside) return core.refuse('another cluster');
     if (word.kind === 'form') {
       core.book.note(from.id, word.address, word.name);
       return core.say(from.id, { kind: 'cluster', leader: this.#parts.joining.addressOfLeader() });
@@ -73,6 +71,7 @@ export class Door {
       this.#parts.joining.leaderIsAt(word.leader);
       return;
     }
+    if (word.kind === 'away') return this.#parts.joining.sentAway(from.id, word);
     this.#parts.house()?.heard({ ...from, run: head.run }, head, word);
   }
 

@@ -1,82 +1,212 @@
 /**
- * Who speaks: a uid, its boot and the number of its run (7.2).
+ * Who speaks: a uid, its boot and the number of its run, and which runs were before it (7.2).
  *
- *   boot above all that was seen          a new run: kept on disk first, then it counts
- *   the same boot and run                 counts
- *   a lower boot, or that boot's other run   amnesia: an old copy of its disk runs. Nothing that it says counts
+ *   the run that is known            counts
+ *   a boot above it                  a new run: its words wait. It is asked whether its disk knows of the run that counted
+ *                                    last; if so its proof is kept on disk, and then it counts
+ *   a lower boot, or that boot's     an old copy of its disk runs: nothing that it says counts. It is told which run is
+ *   other run                        known, with the proof that this run gave of itself
  *
- * The word that comes back tells it so. A late word of a run that has ended is answered like that too; the run of now
- * sees that it is not meant.
+ * A proof is what only that disk and its copies can say of a run. So nobody else can make a member believe that its disk
+ * is an old copy; and however high a copy's boot has grown by starts that nobody heard, it does not know of the run that
+ * the others knew. Late words of a run that has ended are asked too; the run of now sees that it is not meant.
+ *
+ * Each run says what it is to every voter, so that whoever knows better hears of it before it is counted elsewhere.
  */
-import type { MemberId } from '../../base/ids.ts';
-import type { PeerName } from './contract.ts';
+import type { MemberId, Millis } from '../../base/ids.ts';
+import type { Address } from '../swim/model.ts';
+import type { KnownRun, PeerName } from './contract.ts';
 import type { Core } from './core.ts';
+import type { Lineage } from './lineage.ts';
 import { runOf } from './rules.ts';
 import type { Word } from './words.ts';
 
-/** Words of one run that wait for the disk; more are lost, as on any net. */
+/** Words of one run that wait until it counts; more are lost, as on any net. */
 const heldMax = 256;
+/** Runs that wait. */
+const waitingMax = 1024;
 /** Uids that are remembered. A cluster of years has seen some hundreds; the key admits whoever claims more. */
 const knownMax = 10_000;
+/** What was not answered is asked again with the next word after this. */
+const askAgainMs: Millis = 100;
+const helloAgainMs: Millis = 1000;
+
+type Who = Extract<Word, { readonly kind: 'who' }>;
+type Run = Extract<Word, { readonly kind: 'run' }>;
+
+export interface Speaking extends PeerName {
+  readonly run: number;
+  /** Where it says that it is, if its word says so. */
+  readonly address: Address | null;
+}
+
+interface Waiting {
+  readonly held: (() => void)[];
+  askedAt: Millis;
+  /** It has answered, and is on its way to the disk. */
+  answered: boolean;
+}
 
 export class Identity {
   readonly #core: Core;
-  readonly #known: Map<MemberId, number>;
-  /** Words of runs that are not on disk yet. */
-  readonly #held = new Map<MemberId, (() => void)[]>();
+  readonly #lineage: Lineage;
+  /** Other voters, as far as is known. */
+  readonly #voters: () => readonly MemberId[];
+  readonly #known: Map<MemberId, KnownRun>;
+  /** By uid and run: those that do not count yet. */
+  readonly #waiting = new Map<string, Waiting>();
+  /** Who asked this run what it is. */
+  readonly #met = new Set<MemberId>();
+  #helloAt: Millis = Number.POSITIVE_INFINITY;
+  #doubted = false;
 
-  constructor(core: Core, boots: ReadonlyMap<MemberId, number>) {
+  constructor(
+    core: Core,
+    parts: {
+      readonly boots: ReadonlyMap<MemberId, KnownRun>;
+      readonly lineage: Lineage;
+      readonly voters: () => readonly MemberId[];
+    },
+  ) {
     this.#core = core;
-    this.#known = new Map(boots);
+    this.#lineage = parts.lineage;
+    this.#voters = parts.voters;
+    this.#known = new Map(parts.boots);
   }
 
-  /** Runs `go` once this run of the speaker counts: now, when it is on disk, or never. */
-  admit(from: PeerName, run: number, go: () => void): void {
-    const both = runOf(from.boot, run);
-    const verdict = this.#core.rules.bootVerdict(this.#known.get(from.id), both);
-    if (verdict === 'amnesia') return this.#sendAway(from.id, both);
-    if (verdict === 'newer') {
-      if (this.#known.size >= knownMax && !this.#known.has(from.id)) return this.#core.refuse('too many members');
-      this.#learn(from.id, both);
+  /** Runs `go` once this run of the speaker counts: now, when it has proved itself, or never. */
+  admit(from: Speaking, go: () => void): void {
+    const both = runOf(from.boot, from.run);
+    const verdict = this.#verdict(from.id, both);
+    if (verdict === 'same') return go();
+    if (verdict === 'amnesia') return this.#refuse(from, both);
+    const waiting = this.#wait(from.id, both);
+    if (waiting === null) return;
+    if (waiting.held.length < heldMax) waiting.held.push(go);
+    this.#ask(from, both, waiting);
+  }
+
+  #verdict(id: MemberId, both: number): 'same' | 'newer' | 'amnesia' {
+    return this.#core.rules.bootVerdict(this.#known.get(id)?.both, both);
+  }
+
+  #wait(id: MemberId, both: number): Waiting | null {
+    const name = `${id} ${both}`;
+    const known = this.#waiting.get(name);
+    if (known !== undefined) return known;
+    if (this.#known.size >= knownMax && !this.#known.has(id)) {
+      this.#core.refuse('too many members');
+      return null;
     }
-    const held = this.#held.get(from.id);
-    if (held === undefined) return go();
-    if (held.length < heldMax) held.push(go);
+    const [oldest] = this.#waiting.keys();
+    if (this.#waiting.size >= waitingMax && oldest !== undefined) this.#waiting.delete(oldest);
+    const waiting: Waiting = { held: [], askedAt: Number.NEGATIVE_INFINITY, answered: false };
+    this.#waiting.set(name, waiting);
+    return waiting;
   }
 
-  #learn(id: MemberId, both: number): void {
-    this.#known.set(id, both);
-    const held: (() => void)[] = [];
-    this.#held.set(id, held);
-    this.#core.disk.boot(id, both, () => {
-      // A yet newer run has a queue of its own.
-      if (this.#held.get(id) === held) this.#held.delete(id);
-      if (this.#known.get(id) === both) for (const go of held) go();
+  #ask(whom: Speaking, both: number, waiting: Waiting): void {
+    const { now } = this.#core;
+    if (waiting.answered || now < waiting.askedAt + askAgainMs) return;
+    waiting.askedAt = now;
+    this.#askWho(whom, both);
+  }
+
+  #refuse(whom: Speaking, both: number): void {
+    this.#core.refuse('amnesia');
+    this.#askWho(whom, both);
+  }
+
+  #askWho({ id, address }: Speaking, both: number): void {
+    const { book, options } = this.#core;
+    const to = address ?? book.addressOf(id);
+    if (to === null) return;
+    const { both: last, proof } = this.#known.get(id) ?? { both: 0, proof: '' };
+    this.#core.sayAt(to, { kind: 'who', both, last, proof, address: options.address });
+  }
+
+  /** Somebody asks this run what it is, and says what it knows. */
+  asked(by: Speaking, { both, last, proof, address }: Who): void {
+    if (both !== this.#lineage.own) return;
+    const ours = last === 0 || this.#lineage.has(last);
+    const proved = !ours && this.#lineage.made(last, proof);
+    if (this.#core.rules.isLostRun({ proved, ours })) return this.#isOldCopy(by.id);
+    if (!ours) this.#doubt(by.id);
+    this.#met.add(by.id);
+    this.#lineage.whenKept(() => this.#sayRun(address, last));
+    // It may itself be one that does not count here.
+    this.admit(by, () => {});
+  }
+
+  #isOldCopy(by: MemberId): void {
+    const { uid, boot, book, options } = this.#core;
+    this.#core.stop(
+      'amnesia',
+      `member ${book.nameOf(by)} knows a later run of ${options.name} (${uid}, boot ${boot}) than its data folder: this ` +
+        'folder is an old copy, or two processes run on copies of one; start it with an empty data folder, and it takes its place anew',
+    );
+  }
+
+  /** Said once per run of ours. */
+  #doubt(by: MemberId): void {
+    if (this.#doubted) return;
+    this.#doubted = true;
+    const { book, options } = this.#core;
+    this.#core.note(
+      `member ${book.nameOf(by)} claims a run of ${options.name} that its data folder never made: it counts ${options.name} only with an empty data folder of its own, or that name is misused`,
+    );
+  }
+
+  #sayRun(to: Address, after: number): void {
+    const { address } = this.#core.options;
+    this.#core.sayAt(to, { kind: 'run', after, proof: this.#lineage.proof, address });
+  }
+
+  /** A member says what its run is. */
+  told(from: Speaking, { after, proof, address }: Run): void {
+    const both = runOf(from.boot, from.run);
+    const verdict = this.#verdict(from.id, both);
+    if (verdict === 'same') return;
+    if (verdict === 'amnesia') return this.#refuse(from, both);
+    const waiting = this.#wait(from.id, both);
+    if (waiting === null || waiting.answered) return;
+    const wasAsked = waiting.askedAt !== Number.NEGATIVE_INFINITY;
+    if (wasAsked && this.#core.rules.followsOn(this.#known.get(from.id)?.both ?? 0, after)) {
+      waiting.answered = true;
+      this.#learn(from, { both, proof }, address);
+    } else this.#ask(from, both, waiting);
+  }
+
+  #learn({ id, boot }: PeerName, run: KnownRun, address: Address): void {
+    this.#core.disk.boot(id, run, () => {
+      const name = `${id} ${run.both}`;
+      const held = this.#waiting.get(name)?.held ?? [];
+      this.#waiting.delete(name);
+      // A yet newer one may have come before it.
+      if (this.#verdict(id, run.both) === 'amnesia') return;
+      this.#known.set(id, run);
+      this.#core.book.proved(id, boot, address);
+      for (const go of held) go();
     });
   }
 
-  #sendAway(id: MemberId, both: number): void {
-    this.#core.refuse('amnesia');
-    this.#core.say(id, { kind: 'away', why: 'amnesia', both });
+  /** There is a cluster: those who vote in it shall know this run. */
+  begin(): void {
+    this.#helloAt = this.#core.now;
   }
 
-  /** Somebody sends us away. */
-  sentAway(by: MemberId, { why, both }: Extract<Word, { readonly kind: 'away' }>): string | null {
-    const { uid, boot, run, book, options } = this.#core;
-    if (both !== runOf(boot, run)) return null;
-    const who = book.nameOf(by);
-    if (why === 'amnesia') {
-      const text =
-        `member ${who} has seen a later run of ${options.name} (${uid}, boot ${boot}): this data folder is an old copy, ` +
-        'or two processes run on copies of one; start it with an empty data folder, and it takes its place anew';
-      this.#core.stop('amnesia', text);
-      return text;
+  tick(): void {
+    const { now, book } = this.#core;
+    if (now < this.#helloAt) return;
+    this.#helloAt = now + helloAgainMs;
+    const unmet = this.#voters().filter((id) => !this.#met.has(id));
+    for (const id of unmet) {
+      const address = book.addressOf(id);
+      if (address !== null) this.#lineage.whenKept(() => this.#sayRun(address, 0));
     }
-    if (why === 'removed') {
-      const text = `${options.name} (${uid}) was removed from the cluster: to join again, start it with an empty data folder`;
-      this.#core.stop('removed', text);
-      return text;
-    }
-    return `member ${who} says that another living member is called ${options.name}: give this one a name of its own, or stop the other`;
+  }
+
+  wakeAt(): Millis {
+    return this.#helloAt;
   }
 }

@@ -77,9 +77,10 @@ export class Leave {
     this.#ask = this.#parts.askings.ask(ask, (told) => this.#told(told));
   }
 
-  /** Refused for a reason that stays: whoever asked is told; it goes on trying. */
+  /** The leader says `done` once it is committed. Refused for a reason that stays: whoever asked is told; it goes on trying. */
   #told(told: Told): void {
-    if (told.kind === 'refused' && !isPassing(told.why)) {
+    if (told.kind === 'done') return this.#tell();
+    if (told.kind === 'refused' && !isPassing(told.why) && told.why !== 'not-member') {
       const refused = refusedChange(told.why);
       for (const done of this.#waiting.splice(0)) done(err(refused));
     }

@@ -4,7 +4,7 @@
  *   forming --all first voters promised--> running            forming --"there is a cluster"--> joining --taken in--> running
  *   running --leave--> leaving --told--> departed             any --something must not go on--> stopped
  */
-import type { Millis } from '../../base/ids.ts';
+import type { MemberId, Millis } from '../../base/ids.ts';
 import type { RaftEvent } from '../raft/contract.ts';
 import type { ReplicaEvent } from '../replica/events.ts';
 import { Replica } from '../replica/replica.ts';
@@ -18,6 +18,7 @@ import { Gossip } from './gossip.ts';
 import { House } from './house.ts';
 import { Identity } from './identity.ts';
 import { Joining } from './joining.ts';
+import { Lineage } from './lineage.ts';
 import { Watchman } from './status.ts';
 
 export class Member {
@@ -26,6 +27,7 @@ export class Member {
   readonly #gossip: Gossip;
   readonly #watchman: Watchman;
   readonly #joining: Joining;
+  readonly #identity: Identity;
   readonly #door: Door;
   readonly #empty: Replica;
   #formation: Formation | null = null;
@@ -36,9 +38,18 @@ export class Member {
     this.#restored = restored;
     this.#empty = new Replica(this.#core.limits);
     this.#watchman = new Watchman(this.#core);
-    this.#joining = new Joining(this.#core, () => this.#house?.agreement.status ?? null);
+    this.#joining = new Joining(this.#core, {
+      status: () => this.#house?.agreement.status ?? null,
+      hasQuorum: () => this.#house?.hasQuorum() ?? false,
+    });
+    const { boots, proofOf, facts } = restored;
+    this.#identity = new Identity(this.#core, {
+      boots,
+      lineage: new Lineage(this.#core, { runs: facts.runs ?? null, proofOf }),
+      voters: () => this.#otherVoters(),
+    });
     this.#door = new Door(this.#core, {
-      identity: new Identity(this.#core, restored.boots),
+      identity: this.#identity,
       joining: this.#joining,
       watchman: this.#watchman,
       formation: () => this.#formation,
@@ -83,6 +94,7 @@ export class Member {
       this.#formation?.wakeAt() ?? Number.POSITIVE_INFINITY,
       this.#house?.wakeAt() ?? Number.POSITIVE_INFINITY,
       this.#joining.wakeAt(),
+      this.#identity.wakeAt(),
     );
   }
 
@@ -172,6 +184,12 @@ export class Member {
       this.#house.leave.resume();
     }
     this.#joining.consider();
+    this.#identity.begin();
+  }
+
+  #otherVoters(): readonly MemberId[] {
+    const { uid } = this.#core;
+    return (this.#house?.agreement.status.config.voters ?? []).filter((id) => id !== uid);
   }
 
   #keepLeaving(fact: ClusterFact, then: () => void): void {
@@ -235,15 +253,18 @@ export class Member {
     this.#formation?.tick();
     this.#house?.tick();
     this.#joining.tick();
+    this.#identity.tick();
   }
 
   #swimEvent(event: SwimEvent): void {
     if (event.kind === 'departed') this.#departed();
     if (event.kind === 'joined' && event.replaced !== null) this.#core.book.replaced(event.replaced);
-    if (event.kind === 'conflict' && event.over === 'id' && event.self && event.claimed.boot > this.#core.boot) {
-      this.#core.stop(
-        'amnesia',
-        `a later run of ${this.#core.options.name} is there, at ${event.claimed.address}: this one was started from a copy of its data folder, or was overtaken; stop it`,
+    // Anybody with the key can claim it; whoever counted such a run proves it (identity.ts).
+    if (event.kind === 'conflict' && event.over === 'id' && event.self) {
+      const { options, uid } = this.#core;
+      const { boot, address } = event.claimed;
+      this.#core.note(
+        `another process at ${address} calls itself ${options.name} (${uid}, boot ${boot}): two of one data folder, or of copies of it, must not run`,
       );
     }
   }

@@ -25,6 +25,10 @@ export interface MemberRules {
   waitsForDisk(): boolean;
   /** What a peer's run is worth that was seen with `known` before (7.2). See `runOf`. */
   bootVerdict(known: number | undefined, heard: number): 'same' | 'newer' | 'amnesia';
+  /** A newer run counts only if its disk knows of the run that counted before (7.2). `known`: 0 if none did. */
+  followsOn(known: number, after: number): boolean;
+  /** A run that only this disk can have made, and that it does not know of: so this is an old copy of it (7.2). */
+  isLostRun(run: { readonly proved: boolean; readonly ours: boolean }): boolean;
   /** What was not answered is asked again under the same number, so that it is applied once (8.2). */
   numberOfRetry(number: number, next: () => number): number;
   /** The time that a leader stamps: never before what the state has (8.3). */
@@ -55,6 +59,8 @@ export const safeRules: MemberRules = {
     if (known === undefined || bootOf(heard) > bootOf(known)) return 'newer';
     return known === heard ? 'same' : 'amnesia';
   },
+  followsOn: (known, after) => known === after,
+  isLostRun: ({ proved, ours }) => proved && !ours,
   numberOfRetry: (number) => number,
   stamp: (clock, state) => Math.max(clock, state),
   mayPropose: (version, announced) => announced.every((one) => one !== undefined && one >= version),

@@ -61,12 +61,14 @@ export class Seats {
     const { config, role, leader } = this.#agreement.status;
     const { book } = this.#core;
     book.note(from.id, word.address, word.name);
+    const both = runOf(from.boot, from.run);
+    // Each voter that knows it says so: one alone is not believed by who does not know it himself.
+    if (this.#isOut(from.id)) this.#core.say(from.id, { kind: 'away', why: 'removed', both });
     if (role !== 'leader') {
       const address = leader === null ? '' : (book.addressOf(leader) ?? '');
       return this.#core.say(from.id, { kind: 'cluster', leader: address });
     }
-    const both = runOf(from.boot, from.run);
-    if (this.#wasRemoved(from.id)) return this.#core.say(from.id, { kind: 'away', why: 'removed', both });
+    if (this.#wasRemoved(from.id)) return;
     if (isMember(config, from.id)) return;
     const holder = this.#holderOf(word.name, from.id, config);
     if (holder !== null) {
@@ -91,6 +93,12 @@ export class Seats {
     this.#core.note(
       `refused a member at ${word.address} that calls itself ${word.name}: the one of that name at ${at} lives`,
     );
+  }
+
+  /** Removed, and that is committed: no longer on its way. */
+  #isOut(id: MemberId): boolean {
+    const { config, configCommitted } = this.#agreement.status;
+    return this.#wasRemoved(id) && configCommitted && !isMember(config, id);
   }
 
   #wasRemoved(id: MemberId): boolean {

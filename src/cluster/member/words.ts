@@ -8,7 +8,9 @@
  *   join      "take me in", to the leader
  *   ask, told what a member asks of the leader, and the answer. Asked again under the same id until it is answered
  *   hash      of the state at an index, each 1 000 entries
- *   away      "not you": a lower or twice used boot, a removed uid, a taken name
+ *   away      "not you": a removed uid, a taken name
+ *   who       "which run are you?", to a run that is new or older than the one that is known; with what is known
+ *   run       the answer, and the first word of a run: what only its own disk can say of it
  *
  * Words of fencing come with the next version of the codec; until every member speaks it, nobody writes it.
  */
@@ -76,6 +78,18 @@ export type Word =
   /** `run`: of who asked. */
   | { readonly kind: 'told'; readonly id: number; readonly run: number; readonly told: Told }
   | { readonly kind: 'hash'; readonly index: number; readonly hash: Hash64 }
-  | { readonly kind: 'away'; readonly why: 'amnesia' | 'removed' | 'name-taken'; readonly both: number };
+  | { readonly kind: 'away'; readonly why: 'removed' | 'name-taken'; readonly both: number }
+  | {
+      readonly kind: 'who';
+      /** The run that is asked. */
+      readonly both: number;
+      /** The newest run of that member which counts here, with its proof; 0 and empty: none. */
+      readonly last: number;
+      readonly proof: string;
+      /** Of who asks. */
+      readonly address: Address;
+    }
+  /** `after`: the run that was asked about; 0: nobody asked, or nothing was known. `address`: of who speaks. */
+  | { readonly kind: 'run'; readonly after: number; readonly proof: string; readonly address: Address };
 
 export type WordKind = Word['kind'];

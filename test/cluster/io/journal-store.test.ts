@@ -1,11 +1,13 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { memberId } from '../../../src/base/ids.ts';
 import { holdsJournal, readBackup, writeBackup } from '../../../src/cluster/io/backup.ts';
 import type { JournalEntry, JournalWrite } from '../../../src/cluster/io/journal-model.ts';
 import { JournalStore } from '../../../src/cluster/io/journal-store.ts';
+import { Tables } from '../../../src/cluster/io/journal-tables.ts';
 import { packWrite, unpackWrite } from '../../../src/cluster/io/journal-wire.ts';
 import { copyOf, fill, folder, opening, removeFolders } from './folders.ts';
 import { text, uid } from './hosts.ts';
@@ -34,8 +36,8 @@ describe('the journal', () => {
         ticket: 2,
         entries: entries(1, 3),
         boots: [
-          [uid(7), 4],
-          [uid(8), 2],
+          [uid(7), { both: 4, proof: 'a' }],
+          [uid(8), { both: 2, proof: 'b' }],
         ],
       },
       {
@@ -43,8 +45,8 @@ describe('the journal', () => {
         entries: [entry(4, 2)],
         facts: { promise: null },
         boots: [
-          [uid(7), 3],
-          [uid(8), 9],
+          [uid(7), { both: 3, proof: 'c' }],
+          [uid(8), { both: 9, proof: 'd' }],
         ],
       },
     ]);
@@ -61,8 +63,8 @@ describe('the journal', () => {
       expect(text(restored.hard!)).toBe('vote a');
       expect(Object.entries(restored.facts).map(([name, value]) => [name, text(value!)])).toEqual([['cluster', 'id']]);
       expect([...restored.boots]).toEqual([
-        [uid(7), 4],
-        [uid(8), 9],
+        [uid(7), { both: 4, proof: 'a' }],
+        [uid(8), { both: 9, proof: 'd' }],
       ]);
       opened.close();
     }
@@ -84,6 +86,44 @@ describe('the journal', () => {
     expect(restored.restored.boot).toBe(3);
     expect(JournalStore.open(folder()).restored.uid).not.toBe(restored.restored.uid);
     restored.close();
+  });
+
+  it('has a secret that stays, and goes with a copy', () => {
+    const path = folder();
+    const store = JournalStore.open(path);
+    const { secret } = store.restored;
+    expect(secret).toHaveLength(32);
+    store.close();
+    for (const one of [copyOf(path), path]) {
+      const again = JournalStore.open(one);
+      expect(Buffer.compare(again.restored.secret, secret)).toBe(0);
+      again.close();
+    }
+    const other = JournalStore.open(folder());
+    expect(Buffer.compare(other.restored.secret, secret)).not.toBe(0);
+    other.close();
+  });
+
+  it('takes a folder of the first format over, which knew no proofs', () => {
+    const path = folder();
+    const store = JournalStore.open(path);
+    store.commit([{ ticket: 1, entries: entries(1, 3), boots: [[uid(7), { both: 4, proof: '' }]] }]);
+    store.close();
+    const db = new DatabaseSync(join(path, 'journal.db'));
+    const tables = new Tables(db, path);
+    tables.setJson('format', 1);
+    tables.setJson('identity', { uid: store.restored.uid, boot: 1 });
+    db.exec('ALTER TABLE peer DROP COLUMN proof');
+    db.close();
+    const first = JournalStore.open(path);
+    expect(first.restored).toMatchObject({ uid: store.restored.uid, boot: 2 });
+    expect([...first.restored.boots]).toEqual([[uid(7), { both: 4, proof: '' }]]);
+    first.commit([{ ticket: 1, boots: [[uid(7), { both: 5, proof: 'e' }]] }]);
+    first.close();
+    const again = JournalStore.open(path);
+    expect([...again.restored.boots]).toEqual([[uid(7), { both: 5, proof: 'e' }]]);
+    expect(Buffer.compare(again.restored.secret, first.restored.secret)).toBe(0);
+    again.close();
   });
 
   it('cuts and overwrites the end', () => {
@@ -237,7 +277,7 @@ describe('packing', () => {
       entries: [entry(4), entry(5, 3)],
       hard: Buffer.from('hard'),
       facts: { promise: Buffer.from('p'), cluster: null },
-      boots: [[memberId('ab'), 2]],
+      boots: [[memberId('ab'), { both: 2, proof: '' }]],
     };
     const plain = (one: JournalWrite): unknown =>
       JSON.parse(

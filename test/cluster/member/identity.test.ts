@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { memberId } from '../../../src/base/ids.ts';
 import { decodeWord, encodeWord } from '../../../src/cluster/member/codec.ts';
+import type { PeerName } from '../../../src/cluster/member/contract.ts';
+import { runOf } from '../../../src/cluster/member/rules.ts';
+import { encodeDatagram } from '../../../src/cluster/swim/codec.ts';
 import { copyOf, Lab, textAt } from './lab.ts';
 
 describe('7.2 who speaks', () => {
@@ -22,6 +26,108 @@ describe('7.2 who speaks', () => {
     expect(b.up.status().stop?.why).toContain('empty data folder');
   });
 
+  it('an old copy that was started again and again where nobody heard it is found out all the same', () => {
+    const lab = Lab.of(3);
+    lab.start();
+    lab.form();
+    const b = lab.host('b');
+    lab.crash('b');
+    const old = copyOf(b.disk);
+    lab.start('b');
+    lab.form(10_000);
+    expect(lab.set('a', 'k', 'v')).toMatchObject({ ok: true });
+    lab.crash('b');
+    b.disk = old;
+    lab.isolate('b');
+    for (let starts = 0; starts < 20; starts++) {
+      lab.start('b');
+      lab.run(50);
+      lab.crash('b');
+    }
+    const seen = lab.host('a').disk.boots.get(b.disk.uid)!.both;
+    lab.cut.clear();
+    lab.start('b');
+    expect(runOf(b.disk.boot, 0)).toBeGreaterThan(seen);
+    expect(lab.run(10_000, () => b.up.status().phase === 'stopped')).toBe(true);
+    expect(b.up.status().stop).toMatchObject({ reason: 'amnesia' });
+    expect(lab.host('a').disk.boots.get(b.disk.uid)!.both).toBe(seen);
+  });
+
+  it('a member that was started again and again where nobody heard it is no old copy', () => {
+    const lab = Lab.of(3);
+    lab.start();
+    lab.form();
+    for (const heard of [false, true, false, false, true]) {
+      lab.crash('b');
+      if (!heard) lab.isolate('b');
+      lab.start('b');
+      lab.run(heard ? 4000 : 80);
+      lab.cut.clear();
+    }
+    lab.form(10_000);
+    expect(lab.set('b', 'k', 'v')).toMatchObject({ ok: true });
+  });
+
+  it('a member that loses what it was writing as it is killed is no old copy', () => {
+    const lab = Lab.of(3, {}, 7);
+    lab.start();
+    lab.form();
+    for (let ms = 0; ms < 12; ms += 0.4) {
+      lab.crash('b');
+      lab.start('b');
+      lab.run(ms);
+    }
+    lab.run(5000);
+    lab.form(10_000);
+    expect(lab.host('b').up.status().stop).toBeNull();
+  });
+
+  it('two processes on copies of one disk: the one that nobody knows stops', () => {
+    const lab = Lab.of(3);
+    lab.start();
+    lab.form();
+    const copy = copyOf(lab.host('c').disk);
+    const twin = lab.add('d', { expect: 3, seeds: ['a', 'b'], over: { name: 'c' } });
+    lab.crash('c');
+    lab.start('c');
+    lab.form(10_000);
+    twin.disk = { ...copy, boot: copy.boot + 5 };
+    lab.start('d');
+    expect(lab.run(10_000, () => twin.up.status().phase === 'stopped')).toBe(true);
+    expect(twin.up.status().stop).toMatchObject({ reason: 'amnesia' });
+    lab.run(3000);
+    expect(lab.host('c').up.status().stop).toBeNull();
+    expect(lab.set('c', 'k', 'v')).toMatchObject({ ok: true });
+  });
+
+  it('nobody can make a member believe that it is an old copy: not in words, not by gossip', () => {
+    const lab = Lab.of(3);
+    lab.start();
+    lab.form();
+    const { run, disk } = lab.host('a');
+    const { cluster } = lab.host('a').up.status();
+    const head = { cluster: cluster!, run: 5, commands: 1, leaseless: false };
+    for (const from of [
+      { id: memberId('b'.repeat(32)), boot: 3 },
+      { id: lab.host('b').disk.uid, boot: lab.host('b').disk.boot },
+    ])
+      for (const last of [run + 1, runOf(disk.boot + 1, 7), run - 1]) {
+        const who = { kind: 'who', both: run, last, proof: 'c'.repeat(32), address: '10.0.0.9:1' } as const;
+        lab.step('a', { kind: 'message', from, bytes: encodeWord(head, who) });
+      }
+    const claim = {
+      ...{ id: disk.uid, boot: disk.boot + 1, incarnation: 0, name: 'a', joining: false },
+      metadata: { version: '1', priority: 100, witness: false, admin: '', zone: '' },
+    };
+    const updates = [{ kind: 'alive', claim: { ...claim, address: '10.0.0.9:1' } }] as const;
+    const sender = { id: memberId('b'.repeat(32)), boot: 3, incarnation: 0, score: 0 };
+    const bytes = encodeDatagram({ sender, message: { kind: 'gossip' }, updates });
+    lab.step('a', { kind: 'datagram', from: '10.0.0.9:1', bytes });
+    lab.run(5000);
+    expect(lab.running.map(({ up }) => up.status().stop)).toEqual([null, null, null]);
+    expect(lab.set('a', 'k', 'v')).toMatchObject({ ok: true });
+  });
+
   it('two members with old copies cannot outvote the third', () => {
     const lab = Lab.of(3);
     lab.start();
@@ -41,6 +147,47 @@ describe('7.2 who speaks', () => {
     for (const name of 'ab') expect(lab.host(name).up.status().stop).toMatchObject({ reason: 'amnesia' });
     expect(textAt(lab.host('c'), 'k') === null || textAt(lab.host('c'), 'k') === 'v').toBe(true);
     expect(lab.leader).toBeNull();
+  });
+
+  it('who says that a member was removed is believed only by a majority of the voters that it knows', () => {
+    const lab = Lab.of(5);
+    lab.start();
+    lab.form();
+    const { run } = lab.host('a');
+    const { cluster } = lab.host('a').up.status();
+    const away = { kind: 'away', why: 'removed', both: run } as const;
+    const say = (from: PeerName, number: number): void => {
+      const head = { cluster: cluster!, run: number, commands: 1, leaseless: false };
+      lab.step('a', { kind: 'message', from, bytes: encodeWord(head, away) });
+      lab.run(50);
+    };
+    const voter = (name: string): void => {
+      const { disk, run: both } = lab.host(name);
+      say({ id: disk.uid, boot: disk.boot }, both - runOf(disk.boot, 0));
+    };
+    for (let n = 0; n < 9; n++) say({ id: memberId(`${n}`.repeat(32)), boot: 1 }, 3);
+    voter('b');
+    voter('c');
+    voter('b');
+    lab.run(3000);
+    expect(lab.host('a').up.status().stop).toBeNull();
+    voter('d');
+    expect(lab.host('a').up.status().stop).toMatchObject({ reason: 'removed' });
+  });
+
+  it('a member that was removed while it was away learns it from the others, and stops', () => {
+    const lab = Lab.of(3);
+    lab.start();
+    lab.form();
+    const away = lab.followers()[0]!.name;
+    lab.crash(away);
+    lab.run(8000);
+    const leader = lab.leader!.name;
+    expect(lab.answer(leader, { kind: 'change', change: 'remove', member: away }, 20_000)).toMatchObject({ ok: true });
+    lab.run(1000);
+    lab.start(away);
+    expect(lab.run(20_000, () => lab.host(away).up.status().phase === 'stopped')).toBe(true);
+    expect(lab.host(away).up.status().stop).toMatchObject({ reason: 'removed' });
   });
 
   it('late words of an earlier run harm nobody', () => {

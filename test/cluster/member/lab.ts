@@ -6,18 +6,22 @@ import type { MemberId, Millis } from '../../../src/base/ids.ts';
 import { memberId } from '../../../src/base/ids.ts';
 import { type Random, seededRandom } from '../../../src/base/random.ts';
 import { TimeHeap } from '../../../src/base/time-heap.ts';
+import { decodeWord } from '../../../src/cluster/member/codec.ts';
 import type {
   Call,
   CallAnswer,
   DiskEntry,
   Effect,
+  KnownRun,
   MemberInput,
   MemberOptions,
   MemberPersist,
   MemberRestored,
 } from '../../../src/cluster/member/contract.ts';
 import { Member } from '../../../src/cluster/member/member.ts';
+import { runOf } from '../../../src/cluster/member/rules.ts';
 import type { Command } from '../../../src/cluster/replica/command.ts';
+import { hashBytes, hashText } from '../../../src/cluster/replica/fingerprint.ts';
 
 export interface Disk {
   uid: MemberId;
@@ -26,7 +30,7 @@ export interface Disk {
   snapshot: DiskEntry | null;
   entries: DiskEntry[];
   facts: Record<string, Uint8Array>;
-  boots: Map<MemberId, number>;
+  boots: Map<MemberId, KnownRun>;
 }
 
 export const emptyDisk = (n: number): Disk => ({
@@ -38,6 +42,12 @@ export const emptyDisk = (n: number): Disk => ({
   facts: {},
   boots: new Map(),
 });
+
+/** Of the disk with this uid, and of its copies. */
+export const proofs =
+  (uid: MemberId) =>
+  (both: number): string =>
+    hashText(hashBytes(bytes(`${uid} ${both}`), 1)) + hashText(hashBytes(bytes(`${uid} ${both}`), 2));
 
 export const copyOf = (disk: Disk): Disk => ({
   ...disk,
@@ -57,7 +67,7 @@ function write(disk: Disk, job: MemberPersist): void {
   disk.entries.push(...job.entries);
   if (job.hard !== null) disk.hard = job.hard;
   for (const [name, value] of Object.entries(job.facts)) if (value) disk.facts[name] = value;
-  for (const [id, both] of job.boots) disk.boots.set(id, Math.max(both, disk.boots.get(id) ?? 0));
+  for (const [id, run] of job.boots) if (run.both > (disk.boots.get(id)?.both ?? 0)) disk.boots.set(id, run);
 }
 
 export class Host {
@@ -70,6 +80,8 @@ export class Host {
   life = 0;
   effects: Effect[] = [];
   notes: string[] = [];
+  /** The last word that it said to a member. */
+  lastWord: Uint8Array | null = null;
   readonly answers = new Map<number, CallAnswer['answer']>();
   /** Reports of its disk come so much later. */
   diskDelay: Millis = 1;
@@ -82,6 +94,14 @@ export class Host {
     this.address = `10.0.0.${n}:7946`;
     this.disk = emptyDisk(n);
     this.options = options;
+  }
+
+  /** Its boot and the number of its run, as they stand in its words. */
+  get run(): number {
+    const speaker = { id: this.disk.uid, boot: this.disk.boot };
+    const word = this.lastWord === null ? null : decodeWord(this.lastWord, speaker);
+    if (!word?.ok) throw new Error(`${this.name} has said nothing`);
+    return runOf(this.disk.boot, word.value.head.run);
   }
 
   get up(): Member {
@@ -137,7 +157,7 @@ export class Lab {
     host.disk.boot += 1;
     host.life += 1;
     const disk = copyOf(host.disk);
-    const restored: MemberRestored = { ...disk, facts: disk.facts };
+    const restored: MemberRestored = { ...disk, proofOf: proofs(disk.uid) };
     host.member = new Member(
       {
         name: host.name,
@@ -230,6 +250,7 @@ export class Lab {
       this.#deliver(host, one.to, () => ({ kind: 'datagram', from: host.address, bytes: one.bytes }));
     }
     const from = { id: host.disk.uid, boot: host.disk.boot };
+    host.lastWord = out.messages.at(-1)?.bytes ?? host.lastWord;
     for (const one of out.messages) this.#deliver(host, one.to, () => ({ kind: 'message', from, bytes: one.bytes }));
     for (const one of out.open) this.#open(host, one);
     for (const one of out.replies) this.#reply(host, one);
