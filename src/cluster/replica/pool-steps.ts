@@ -7,8 +7,9 @@
  *   any --> pending(newer)
  *
  * The epoch never falls, an epoch's target never changes, an epoch that was left is never open again, and an open one
- * ends only by a newer one. That members write without leases is true to the end of the epoch. Who changes a record says by its step which one it saw: of two that decide at once one loses.
- * What is decided, and why, is the business of the failover machine.
+ * ends only by a newer one. That members write without leases is true until the next epoch opens. Who changes a record
+ * says by its step which one it saw: of two that decide at once one loses. What is decided, and why, is the business of
+ * the failover machine.
  */
 import { epochReasons, hookKinds, type Phase, type PoolRecord, phases, type Target } from '../failover/model.ts';
 import { outcomes } from './pool-codec.ts';
@@ -29,7 +30,8 @@ export function stepFault(before: PoolRecord | null, after: PoolRecord): string 
   if (after.epoch < before.epoch) return `epoch ${after.epoch} is below ${before.epoch}`;
   const isSame = after.epoch === before.epoch;
   if (isSame && !isSameTarget(before.target, after.target)) return `epoch ${after.epoch} has another target`;
-  if (isSame && before.unleased && !after.unleased) return `members write without leases in epoch ${after.epoch}`;
+  if (before.unleased && !after.unleased && !(before.phase === 'pending' && after.phase === 'open'))
+    return `members write without leases in epoch ${after.epoch}`;
   const allowed = isSame ? within[before.phase] : beyond[before.phase];
   return allowed.includes(after.phase) ? null : `${before.phase} is not followed by ${after.phase}`;
 }

@@ -1,0 +1,222 @@
+/** What operators ask for, on the leader. Each is answered once: at once, or when the change of primary has ended. */
+import type { MemberId, Millis } from '../../base/ids.ts';
+import { pendingRecord, update } from './changes.ts';
+import { type Bounds, unfit } from './choice.ts';
+import type { CommandAnswer, CommandError, FailoverCommand, SwitchPlan } from './contract.ts';
+import { epochAbove } from './first.ts';
+import type { PoolLead } from './lead.ts';
+import type { Allowed, EpochReason, PoolRecord, Target } from './model.ts';
+import { drainAll } from './watching.ts';
+
+export type Switch = Extract<FailoverCommand, { kind: 'switch' }>;
+
+const no = (error: CommandError): CommandAnswer => ({ ok: false, error });
+const yes = (text: string, plan: SwitchPlan | null = null): CommandAnswer => ({ ok: true, plan, text });
+/** What a pause is made of, beside the hooks: rounds between members, and the checks that positions wait for. */
+const movesMs: Millis = 50;
+
+interface Picked {
+  readonly target: Target;
+  readonly plan: SwitchPlan;
+}
+
+/** null: the answer comes when the switch has ended. */
+export function command(lead: PoolLead, id: number, wish: FailoverCommand): CommandAnswer | null {
+  const record = lead.record;
+  if (wish.kind === 'adopt') return adopt(lead, record, wish.node);
+  if (record === null) return no({ kind: 'busy', why: 'its nodes are still asked who is primary' });
+  switch (wish.kind) {
+    case 'automatic':
+      return automatic(lead, record, wish.enabled);
+    case 'cancel':
+      return cancelPlan(lead, record);
+    case 'switch':
+      return switchTo(lead, record, { id, wish, reason: 'switchover' });
+    case 'failback':
+      return failback(lead, record, { id, dryRun: wish.dryRun });
+  }
+}
+
+function automatic(lead: PoolLead, record: PoolRecord, enabled: boolean): CommandAnswer {
+  if (lead.isBusy) return no({ kind: 'busy', why: 'another change is being agreed on' });
+  const rested = enabled ? { failures: 0, retryAt: record.retryAt === 0 ? 0 : lead.at.agreed } : {};
+  lead.propose(
+    update(record, { automatic: enabled, ...rested }),
+    `automatic failover is switched ${enabled ? 'on' : 'off'}`,
+  );
+  return yes(`automatic failover of ${record.pool} is switched ${enabled ? 'on' : 'off'}`);
+}
+
+function cancelPlan(lead: PoolLead, record: PoolRecord): CommandAnswer {
+  if (record.planned === null) return no({ kind: 'failed', why: 'no switch is planned' });
+  if (lead.isBusy) return no({ kind: 'busy', why: 'another change is being agreed on' });
+  lead.propose(update(record, { planned: null }), 'the planned switch is cancelled');
+  return yes('the planned switch is cancelled');
+}
+
+function adopt(lead: PoolLead, record: PoolRecord | null, node: string): CommandAnswer {
+  const target = lead.pool.targetOf(node);
+  if (target === null) return no({ kind: 'unknown-node', known: lead.policy.nodes.map(({ id }) => id) });
+  if (record === null || lead.isBusy) return no({ kind: 'busy', why: 'its nodes are still asked who is primary' });
+  if (record.phase === 'pending') return no({ kind: 'busy', why: `epoch ${record.epoch} is being opened` });
+  const epoch = epochAbove(lead);
+  lead.propose(
+    pendingRecord(record, lead.at, { target, reason: 'adopt', epoch, allowed: null }),
+    `an operator adopts ${node} as primary`,
+  );
+  return yes(`${node} becomes primary of epoch ${epoch}`);
+}
+
+interface Ask {
+  readonly id: number | null;
+  readonly wish: Switch;
+  readonly reason: EpochReason;
+}
+
+export function switchTo(lead: PoolLead, record: PoolRecord, { id, wish, reason }: Ask): CommandAnswer | null {
+  if (record.phase === 'pending' || lead.switching !== null || lead.isBusy)
+    return no({ kind: 'busy', why: 'another change of primary is under way' });
+  if (record.phase === 'undecided') return no({ kind: 'busy', why: 'nobody is primary yet: adopt one' });
+  const lost = lostOf(lead, wish.lost);
+  if (lost === null) return no({ kind: 'failed', why: `no such member: ${wish.lost.join(', ')}` });
+  const picked = pick(lead, record, wish);
+  if ('ok' in picked) return picked;
+  if (wish.dryRun) return yes(`${picked.target.node} would become primary`, picked.plan);
+  if (wish.at !== null && wish.at > lead.at.agreed) {
+    lead.propose(
+      update(record, { planned: { at: wish.at, target: wish.target } }),
+      `a switch to ${wish.target ?? 'the fittest'} is planned`,
+    );
+    return yes(`the switch is planned`, picked.plan);
+  }
+  const allowed: Allowed = { force: wish.force || wish.target !== null, loss: wish.acceptLoss ?? 0, lost };
+  return begin(lead, record, { command: id, target: picked.target, reason, allowed });
+}
+
+function begin(
+  lead: PoolLead,
+  record: PoolRecord,
+  to: { readonly command: number | null; readonly target: Target; reason: EpochReason; allowed: Allowed },
+): null {
+  const { target, reason, allowed } = to;
+  lead.switching = { ...to, startedAt: lead.core.now, from: record.epoch };
+  if (record.phase === 'open') {
+    lead.fence.forgetDrained();
+    drainAll(lead, record.epoch, true);
+  } else
+    lead.propose(
+      pendingRecord(record, lead.at, { target, reason: 'failover', excluded: [], allowed }),
+      `an operator wants ${target.node}`,
+    );
+  lead.core.log('info', 'switch_begins', record.pool, `${reason} to ${target.node}`);
+  return null;
+}
+
+/** Uids of members that an operator named; null if one is unknown. */
+function lostOf({ core }: PoolLead, names: readonly string[]): readonly MemberId[] | null {
+  const uids = names.map((name) => core.members.find((member) => member === name || core.nameOf(member) === name));
+  return uids.every((uid) => uid !== undefined) ? uids : null;
+}
+
+/** Who would win, or why nobody may. */
+function pick(lead: PoolLead, record: PoolRecord, wish: Switch): Picked | CommandAnswer {
+  const candidates = lead.candidates(-Infinity);
+  const bounds: Bounds = { reference: null, loss: wish.acceptLoss ?? 0 };
+  if (wish.target === null) {
+    const { winner, why, others } = lead.choice(-Infinity, bounds);
+    if (winner === null) return no({ kind: 'unfit', why, forcible: false });
+    return pickedOf(lead, record, { target: winner.node.id, why, others });
+  }
+  if (lead.pool.targetOf(wish.target) === null)
+    return no({ kind: 'unknown-node', known: lead.policy.nodes.map(({ id }) => id) });
+  const candidate = candidates.find(({ node }) => node.id === wish.target);
+  if (candidate === undefined)
+    return no({ kind: 'unfit', why: `${wish.target} is the primary already`, forcible: false });
+  const why = unfit(candidate, lead.policy, bounds);
+  // A word of force helps against the file's wish and an earlier failure; not against what would lose data.
+  const forcible = candidate.up && record.returning.includes(wish.target) === false;
+  if (why !== null && !(wish.force && forcible)) return no({ kind: 'unfit', why: `${wish.target}: ${why}`, forcible });
+  return pickedOf(lead, record, { target: wish.target, why: 'named by an operator', others: [] });
+}
+
+function pickedOf(
+  lead: PoolLead,
+  record: PoolRecord,
+  { target, why, others }: { readonly target: string; readonly why: string; readonly others: SwitchPlan['others'] },
+): Picked {
+  const { hooks } = lead.policy;
+  const pauseMs = movesMs * 4 + (hooks.demote === null ? 0 : movesMs) + (hooks.promote === null ? 0 : movesMs);
+  const from = record.target?.node ?? null;
+  return {
+    target: lead.pool.targetOf(target)!,
+    plan: { pool: record.pool, from, to: target, why, others, pauseMs },
+  };
+}
+
+function failback(
+  lead: PoolLead,
+  record: PoolRecord,
+  { id, dryRun }: { readonly id: number | null; readonly dryRun: boolean },
+): CommandAnswer | null {
+  const target = homeOf(lead, record);
+  if (target === null) return no({ kind: 'failed', why: 'the primary is where it belongs' });
+  const wish: Switch = { ...plainSwitch(record.pool, target), dryRun };
+  return switchTo(lead, record, { id, wish, reason: 'failback' });
+}
+
+const plainSwitch = (pool: string, target: string | null): Switch => ({
+  kind: 'switch',
+  pool,
+  target,
+  at: null,
+  dryRun: false,
+  force: false,
+  acceptLoss: null,
+  lost: [],
+});
+
+/** The node that the file wants as primary, else the primary of before; null if it is primary now. */
+function homeOf(lead: PoolLead, record: PoolRecord): string | null {
+  const wish = lead.policy.nodes.find(({ role }) => role === 'primary')?.id ?? record.last?.target.node ?? null;
+  return wish === record.target?.node ? null : wish;
+}
+
+/** What is due without that anybody asks now: a planned switch, and an automatic failback. */
+export function tendWishes(lead: PoolLead): void {
+  const record = lead.record;
+  if (record?.phase !== 'open' || lead.isBusy || lead.switching !== null) return;
+  const { core, pool, policy } = lead;
+  if (record.planned !== null) {
+    const at = core.localOf(record.planned.at);
+    if (core.now < at) return pool.wake(at);
+    const wish = plainSwitch(record.pool, record.planned.target);
+    const answer = switchTo(lead, record, { id: null, wish, reason: 'switchover' });
+    if (answer === null || answer.ok) return;
+    const why = 'why' in answer.error ? answer.error.why : answer.error.kind;
+    return lead.propose(update(record, { planned: null }), `the planned switch is given up: ${why}`);
+  }
+  if (policy.failback !== 'automatic' || !record.automatic) return;
+  const home = homeOf(lead, record);
+  const since = home === null ? undefined : lead.upSince.get(home);
+  if (home === null || since === undefined || record.returning.includes(home)) return;
+  const due = Math.max(since + policy.recoveryWait, lead.failbackAt);
+  if (core.now < due) return pool.wake(due);
+  lead.failbackAt = core.now + Math.max(policy.recoveryWait, 1000);
+  failback(lead, record, { id: null, dryRun: false });
+}
+
+/** A switch whose epoch is over or open has ended, and who asked is answered. */
+export function endSwitch(lead: PoolLead): void {
+  const { switching, pool } = lead;
+  const record = pool.record;
+  if (switching === null || record === null || record.epoch === switching.from || record.phase === 'pending') return;
+  lead.switching = null;
+  const done = record.phase === 'open' && record.target?.node === switching.target.node;
+  const why =
+    record.phase === 'open' ? `${record.target?.node} is primary` : `no node could be made primary: ${lead.reason}`;
+  if (switching.command === null) return;
+  const answer = done
+    ? yes(`${switching.target.node} is primary of epoch ${record.epoch}`)
+    : no({ kind: 'failed', why });
+  lead.core.out.answers.push({ id: switching.command, answer });
+}

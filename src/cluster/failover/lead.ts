@@ -1,0 +1,285 @@
+/**
+ * One pool in the hands of the leader. Nothing of it outlives the leadership: what must is in the record, and the next
+ * leader goes on from there. One proposal is under way at a time; until its step is agreed nothing follows from it.
+ */
+import type { MemberId, Millis } from '../../base/ids.ts';
+import { liveReference, settled } from './aftermath.ts';
+import type { At } from './changes.ts';
+import { type Bounds, type Candidate, type Choice, choose } from './choice.ts';
+import type { Core } from './core.ts';
+import { Fence, type Leavers } from './fence.ts';
+import type { Allowed, EpochReason, HookKind, HookStart, PoolPolicy, PoolRecord, Target } from './model.ts';
+import type { Pool } from './pool.ts';
+
+/** A proposal that nobody answered is over; the record tells whether it came. */
+const proposalMs: Millis = 6000;
+const againMs: Millis = 200;
+/** A word to run a hook may be lost. */
+const runAgainMs: Millis = 300;
+/** Of the time that a hook has, its runner uses so much: clocks differ. */
+const runShare = 0.98;
+
+export interface HookResult {
+  readonly ok: boolean;
+  readonly detail: string;
+  readonly position: number | null;
+}
+
+export type HookState =
+  /** Nobody who finds the node healthy can run it. */
+  { readonly at: 'nobody' } | { readonly at: 'running' } | ({ readonly at: 'ended' } & HookResult);
+
+export interface Switching {
+  /** Of the command that waits for its end; null: nobody waits. */
+  readonly command: number | null;
+  readonly target: Target;
+  readonly reason: EpochReason;
+  readonly startedAt: Millis;
+  readonly allowed: Allowed | null;
+  readonly from: number;
+}
+
+export interface LeadContext {
+  readonly core: Core;
+  readonly leavers: Leavers;
+  /** The clock of another member as its last word showed it, and when that came. */
+  readonly clocks: ReadonlyMap<MemberId, { readonly clock: Millis; readonly at: Millis }>;
+}
+
+export const hookKey = ({ kind, node, epoch, until }: HookStart): string => `${kind} ${node} ${epoch} ${until}`;
+
+export class PoolLead {
+  readonly core: Core;
+  readonly pool: Pool;
+  readonly fence: Fence;
+  readonly context: LeadContext;
+  /** Why nothing is done although something is wrong. */
+  reason = '';
+  fencedAt: Millis | null = null;
+  /** The epoch whose target was confirmed by a choice after the fence. */
+  chosenFor = 0;
+  switching: Switching | null = null;
+  drainToldAt: Millis = 0;
+  readonly upSince = new Map<string, Millis>();
+  readonly againAt = new Map<string, Millis>();
+  failbackAt: Millis = 0;
+  toldAt: Millis = 0;
+  readonly since: Millis;
+  #proposal: { readonly id: number; readonly step: number; readonly at: Millis } | null = null;
+  #proposeAt: Millis = 0;
+  /** Hooks that this leader started: what it knows of each. */
+  readonly #started = new Map<string, { id: number; toldAt: Millis; result: HookResult | null }>();
+
+  constructor(pool: Pool, context: LeadContext) {
+    this.core = context.core;
+    this.pool = pool;
+    this.context = context;
+    this.fence = new Fence(context.core);
+    this.since = context.core.now;
+  }
+
+  get policy(): PoolPolicy {
+    return this.pool.policy!;
+  }
+
+  get at(): At {
+    return { agreed: this.core.agreed(), policy: this.policy };
+  }
+
+  /** The newest record, with what this leader knows of hooks since. */
+  get record(): PoolRecord | null {
+    const { record } = this.pool;
+    return record === null ? null : { ...record, hooks: settled(record.hooks, (hook) => this.resultOf(hook)) };
+  }
+
+  get isBusy(): boolean {
+    return this.#proposal !== null || this.core.now < this.#proposeAt;
+  }
+
+  propose(record: PoolRecord, note: string): void {
+    if (this.isBusy) return this.pool.wake(this.#proposal === null ? this.#proposeAt : this.#proposal.at + proposalMs);
+    const id = this.core.nextId();
+    const fencedAt = record.phase === 'pending' && this.fencedAt !== null && record.times.fencedAt === 0;
+    const stamped = fencedAt ? { ...record, times: { ...record.times, fencedAt: this.core.agreed() } } : record;
+    this.#proposal = { id, step: record.step, at: this.core.now };
+    this.pool.wake(this.core.now + proposalMs);
+    this.core.out.proposals.push({ id, record: stamped, note });
+  }
+
+  proposed(id: number, ok: boolean): boolean {
+    if (this.#proposal?.id !== id) return false;
+    if (!ok) {
+      this.#proposal = null;
+      this.#proposeAt = this.core.now + againMs;
+    }
+    return true;
+  }
+
+  /** What is agreed has changed, or time has passed. */
+  settleProposal(): void {
+    if (this.#proposal === null) return;
+    const { step, at } = this.#proposal;
+    if ((this.pool.record?.step ?? 0) >= step || this.core.now >= at + proposalMs) this.#proposal = null;
+    else this.pool.wake(at + proposalMs);
+  }
+
+  candidates(since: Millis): readonly Candidate[] {
+    const { pool, policy } = this;
+    const primary = pool.record?.phase === 'pending' ? pool.record.last?.target.node : pool.record?.target?.node;
+    return policy.nodes
+      .filter(({ id }) => id !== primary)
+      .map((node) => ({
+        node,
+        up: pool.reports.isUp({ node: node.id, url: node.url }, policy),
+        barred: this.#barred(node.id, node.candidate),
+        epoch: this.#electedEpoch(node.id),
+        position: pool.reports.position(node.id, since),
+      }));
+  }
+
+  /**
+   * The epoch of the data that a node holds: what it heard of by a check says nothing about that, so it counts only as far
+   * as epochs were open.
+   */
+  #electedEpoch(node: string): number | null {
+    const seen = this.pool.reports.newest(node)?.epoch ?? null;
+    const open = this.pool.record?.last?.epoch ?? this.pool.record?.epoch ?? 0;
+    return seen === null ? null : Math.min(seen, open);
+  }
+
+  #barred(node: string, candidate: boolean): string | null {
+    const { record, reports } = this.pool;
+    if (!candidate) return 'not a candidate, by its config';
+    if (record?.excluded.includes(node) === true) return 'was tried and failed';
+    if (record?.returning.includes(node) === true)
+      return 'was primary, and has not shown since that it knows its place';
+    return reports.newest(node)?.wanted === false ? 'in drain or maintenance' : null;
+  }
+
+  choice(since: Millis, bounds: Bounds, but: readonly string[] = []): Choice {
+    return choose(
+      this.candidates(since).filter(({ node }) => !but.includes(node.id)),
+      this.policy,
+      bounds,
+    );
+  }
+
+  /** Positions that must not be lost, once the fence is complete. */
+  bounds(): Bounds {
+    const record = this.pool.record!;
+    const complete = this.fence.missing(record).length === 0;
+    const reported = record.last === null ? null : this.pool.reports.position(record.last.target.node, -Infinity);
+    return {
+      reference: liveReference(this.fence.passed, reported, complete),
+      loss: record.allowed?.loss ?? 0,
+    };
+  }
+
+  isUp(target: Target): boolean {
+    return this.pool.reports.isUp(target, this.policy);
+  }
+
+  /** Everybody looks at it now. */
+  lookAt(node: string): void {
+    this.core.tellAll({ kind: 'probe', pool: this.pool.name, node });
+  }
+
+  /** A hook of the current epoch: started if it was not, and how far it is. */
+  hook(kind: HookKind, target: Target, again = false): HookState {
+    const record = this.record!;
+    const mine = record.hooks.filter(
+      (hook) => hook.kind === kind && hook.node === target.node && hook.epoch === record.epoch,
+    );
+    const last = mine.at(-1);
+    if (last !== undefined && last.outcome === 'running' && this.#started.has(hookKey(last))) {
+      this.#dispatch(last, target);
+      return { at: 'running' };
+    }
+    if (last !== undefined && last.outcome !== 'running' && !(again && last.outcome === 'failed')) {
+      const known = this.#started.get(hookKey(last))?.result;
+      return {
+        at: 'ended',
+        ...(known ?? { ok: last.outcome === 'done', detail: 'an earlier leader', position: null }),
+      };
+    }
+    return this.#start(kind, target, record);
+  }
+
+  #start(kind: HookKind, target: Target, record: PoolRecord): HookState {
+    const { core, policy, pool } = this;
+    const how = policy.hooks[kind];
+    const runner = pool.reports.seenUpBy(target, policy).find((member) => member === core.self || this.#canRun(member));
+    if (how === null || runner === undefined) return { at: 'nobody' };
+    if (this.isBusy) return { at: 'running' };
+    const until = core.agreed() + Math.ceil(how.timeout);
+    const start: HookStart = { kind, node: target.node, epoch: record.epoch, until, runner, outcome: 'running' };
+    const kept = record.hooks.filter(
+      (hook) =>
+        !(hook.kind === kind && hook.node === target.node && hook.epoch === record.epoch && hook.outcome === 'failed'),
+    );
+    this.#started.set(hookKey(start), { id: core.nextId(), toldAt: -Infinity, result: null });
+    this.propose(
+      { ...record, step: record.step + 1, hooks: [...kept, start].slice(-32) },
+      `${kind} of ${target.node} starts`,
+    );
+    if (!core.rules.waitsForCommit()) this.#dispatch(start, target);
+    return { at: 'running' };
+  }
+
+  #canRun(member: MemberId): boolean {
+    return this.pool.hashes.get(member) === this.policy.hash && this.context.clocks.has(member);
+  }
+
+  /** Its start is committed: tell the runner, and again until it answers. */
+  #dispatch(hook: HookStart, target: Target): void {
+    const { core, pool } = this;
+    const known = this.#started.get(hookKey(hook))!;
+    const endsAt = core.localOf(hook.until);
+    const overAt = core.localOf(core.rules.hookOverAt(hook.until));
+    if (core.now >= overAt) {
+      known.result = { ok: false, detail: 'no answer in time', position: null };
+      pool.wake(core.now);
+      return;
+    }
+    pool.wake(overAt);
+    if (core.now < known.toldAt + runAgainMs || core.now >= endsAt) return pool.wake(known.toldAt + runAgainMs);
+    const { record } = pool;
+    if (record === null) return;
+    const runner = hook.runner as MemberId;
+    const base = runner === core.self ? { clock: core.now, at: core.now } : this.context.clocks.get(runner);
+    if (base === undefined) return;
+    known.toldAt = core.now;
+    pool.wake(core.now + runAgainMs);
+    core.tell(runner, {
+      kind: 'run',
+      id: known.id,
+      pool: pool.name,
+      hook: hook.kind,
+      target,
+      epoch: hook.epoch,
+      reason: record.reason,
+      policy: this.policy.hash,
+      term: core.view.term,
+      deadline: base.clock + (endsAt - base.at) * runShare,
+    });
+  }
+
+  ran(id: number, result: HookResult): boolean {
+    for (const known of this.#started.values())
+      if (known.id === id) {
+        known.result ??= result;
+        return true;
+      }
+    return false;
+  }
+
+  resultOf(hook: HookStart): HookResult | null {
+    return this.#started.get(hookKey(hook))?.result ?? null;
+  }
+
+  /** When a hook, whoever started it, cannot take effect any more: by our clock; in the past if it has ended. */
+  overAt(hook: HookStart): Millis {
+    if (hook.outcome !== 'running') return -Infinity;
+    return this.core.localOf(this.core.rules.hookOverAt(hook.until));
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * The rules whose breach loses data, each a pure function by itself, so that each can be read and tested alone, and so
+ * that a simulation can plant the breach of one and show that it would be found. Nothing but such a test hands in others.
+ */
+import type { Millis } from '../../base/ids.ts';
+import type { FailoverRules } from './contract.ts';
+
+/** Clocks of two members over a span differ by at most this. */
+export const driftMs: Millis = 50;
+
+export const safeRules: FailoverRules = {
+  isFenced: ({ allConfirmed, now, overAt }) => allConfirmed || (overAt !== null && now >= overAt),
+  mayConfirm: (writing) => writing === 0,
+  waitsForCommit: () => true,
+  heedsMoving: () => true,
+  mayUse: ({ askedAs, voidUpTo }) => askedAs > voidUpTo,
+  isSameTarget: (own, agreed) => own === agreed,
+  isFresh: (age, interval) => age < 2 * interval,
+  isDown: ({ down, voters }) => down > Math.floor(voters / 2),
+  hookOverAt: (until) => until + driftMs,
+  mayPromote: ({ possiblyPromoted }) => !possiblyPromoted,
+  choosesAnew: () => true,
+};
