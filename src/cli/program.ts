@@ -14,6 +14,7 @@ import { addSchema } from './commands/schema.ts';
 import { addState } from './commands/state.ts';
 import { addStatus } from './commands/status.ts';
 import { addVersion } from './commands/version.ts';
+import { addWitness } from './commands/witness.ts';
 import { CommandError, exitCode } from './exit.ts';
 
 const about = `HA-aware reverse proxy and load balancer: routes each request only to a healthy app node.
@@ -29,6 +30,7 @@ function buildProgram(): Command {
     .exitOverride();
   const commands = [
     addRun,
+    addWitness,
     addCheck,
     addDemo,
     addStatus,

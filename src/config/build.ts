@@ -32,7 +32,7 @@ export function buildConfig(draft: Draft): Config | null {
   const carries = draft.cluster?.witness !== true;
   return {
     listen: carries ? complete.listen.map(buildListen) : [],
-    workers: complete.workers,
+    workers: carries ? complete.workers : 1,
     pools: pools as PoolConfig[],
     routes:
       draft.routes === undefined

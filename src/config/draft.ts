@@ -29,6 +29,8 @@ type Section<K extends keyof typeof topLevel> = z.output<(typeof topLevel)[K]> |
 
 /** null in a field: there was a problem, already told. */
 export interface Draft {
+  /** undefined: not in the file. */
+  readonly preset: Section<'preset'>;
   readonly listen: Section<'listen'>;
   readonly workers: Section<'workers'>;
   readonly pools: readonly PoolDraft[];
@@ -56,6 +58,7 @@ export function readDraft(tree: Tree, problems: Problems): Draft {
   const read = <K extends keyof typeof topLevel>(key: K): Section<K> =>
     hold(topLevel[key], { tree, path: [key], problems }) as Section<K>;
   return {
+    preset: read('preset'),
     listen: read('listen'),
     workers: read('workers'),
     pools: tree.kind === 'map' ? readPools(tree, problems) : [],

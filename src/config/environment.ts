@@ -2,7 +2,8 @@
  * Variables that stand for keys by their own names, whether or not the file mentions them:
  *
  *   STATE_DIRECTORY       dataDir, if the file has none (systemd sets it)
- *   CLUSTER_NODE_ID, CLUSTER_ADDRESS, CLUSTER_PORT, CLUSTER_SEED_NODES, CLUSTER_NODE_PRIORITY
+ *   CLUSTER_NODE_ID, CLUSTER_ADDRESS, CLUSTER_PORT, CLUSTER_SEED_NODES, CLUSTER_NODE_PRIORITY, CLUSTER_EXPECT,
+ *   CLUSTER_ZONE, CLUSTER_MODE, CLUSTER_WITNESS
  *                         override their keys of a `cluster:` that the file has; without one they mean nothing
  *   FAILOVER_MODE, FAILOVER_FAILURE_THRESHOLD, FAILOVER_RECOVERY_WAIT, FAILOVER_MAX_ATTEMPTS
  *                         the same for each pool's `failover:`
@@ -25,7 +26,20 @@ export function withEnvironment(tree: Tree, env: Env): Tree {
   if (cluster !== undefined) values['cluster'] = withCluster(cluster, env);
   const pools = tree.entries.get('pools')?.value;
   if (pools?.kind === 'map') values['pools'] = withFailover(pools, env);
-  return withEntries(tree, values);
+  const whole = withEntries(tree, values);
+  return given(env, 'CLUSTER_WITNESS') === 'true' && cluster !== undefined ? asWitness(whole) : whole;
+}
+
+/** A file that says how to carry traffic, for a member that is told from outside to carry none. */
+function asWitness(tree: MapTree): MapTree {
+  const entries = new Map(tree.entries);
+  for (const key of ['listen', 'routes']) entries.delete(key);
+  const pools = entries.get('pools');
+  if (pools?.value.kind !== 'map') return { ...tree, entries };
+  const watched = [...pools.value.entries].filter(([, { value }]) => at(value, ['failover']) !== null);
+  if (watched.length === 0) entries.delete('pools');
+  else entries.set('pools', { ...pools, value: { ...pools.value, entries: new Map(watched) } });
+  return { ...tree, entries };
 }
 
 const failoverKeys = {
@@ -72,6 +86,10 @@ function withCluster(cluster: Tree, env: Env): Tree {
   };
   put('member', 'CLUSTER_NODE_ID');
   put('priority', 'CLUSTER_NODE_PRIORITY');
+  put('expect', 'CLUSTER_EXPECT');
+  put('zone', 'CLUSTER_ZONE');
+  put('mode', 'CLUSTER_MODE');
+  put('witness', 'CLUSTER_WITNESS');
   const address = addressFrom(cluster, env);
   if (address !== null) values['address'] = address;
   const seeds = given(env, 'CLUSTER_SEED_NODES');

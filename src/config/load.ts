@@ -1,7 +1,7 @@
 /**
  * The front door: YAML text in, a frozen Config or all problems out. Never throws, whatever the text.
  *
- *   parse.ts (YAML, places, variables) -> environment.ts -> draft.ts (each section by its schema) -> check.ts (across sections) -> build.ts
+ *   parse.ts (YAML, places, variables) -> environment.ts -> preset.ts -> draft.ts (each section by its schema) -> check.ts (across sections) -> build.ts
  *
  * Not here: reading the file and the certificates it names (io/load.ts).
  */
@@ -13,6 +13,7 @@ import { withEnvironment } from './environment.ts';
 import type { Env } from './expand.ts';
 import type { Config, Problem } from './model.ts';
 import { parseYaml } from './parse.ts';
+import { withPreset } from './preset.ts';
 import { Problems } from './problems.ts';
 import type { Source, Tree } from './tree.ts';
 
@@ -34,7 +35,7 @@ export interface LoadOptions {
 export function loadConfig(text: string, { file, env }: LoadOptions): Result<LoadedConfig, readonly Problem[]> {
   const { source, tree, problems } = parse(text, file, env);
   if (tree === null) return err(problems.list());
-  return loadTree(withEnvironment(tree, env), source, problems);
+  return loadTree(withPreset(withEnvironment(tree, env)), source, problems);
 }
 
 /** The same for a tree that was made of something else than a file. */

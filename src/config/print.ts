@@ -54,7 +54,9 @@ function whole({ config, tree }: LoadedConfig): Out {
   const listeners = config.listen.map(({ name, tls }, index) =>
     map([['address', short(name)], tls && ['tls', tlsOut(tls, at(tree, [...itemPath(tree, 'listen', index), 'tls']))]]),
   );
+  const preset = at(tree, ['preset']);
   return map([
+    preset?.kind === 'scalar' ? ['preset', leaf(String(preset.value))] : null,
     carries ? ['listen', list(listeners)] : null,
     ['workers', leaf(String(config.workers))],
     carries || config.pools.length > 0 ? ['pools', map(config.pools.map((pool) => [pool.name, poolOut(pool)]))] : null,
@@ -343,6 +345,7 @@ function origin({ tree, source }: LoadedConfig, path: Path, isShort: boolean): s
     }
     here = next;
   }
+  if (here.kind === 'scalar' && here.origin !== undefined) return here.origin;
   if (here.kind === 'scalar' && here.fromEnv === true) return `env ${here.variables.join(', ')}`;
   const variables = here.kind === 'scalar' && here.variables.length > 0 ? `, env ${here.variables.join(', ')}` : '';
   return `${source.isCommandLine ? source.file : `${source.file}:${here.mark.line}`}${variables}`;

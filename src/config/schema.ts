@@ -6,7 +6,7 @@
  * nothing is accepted and ignored. What hangs together across sections is in check.ts.
  */
 import * as z from 'zod';
-import { cluster, dataDir } from './schema/cluster.ts';
+import { cluster, dataDir, preset } from './schema/cluster.ts';
 import { pool } from './schema/pool.ts';
 import { admin, fields, limits, listen, log, shutdown, timeouts, trustedProxies, workers } from './schema/process.ts';
 import { nameForm, nameMessage, route } from './schema/route.ts';
@@ -34,12 +34,13 @@ export const topLevel = {
   shutdown,
   dataDir,
   cluster,
+  preset,
 };
 
 export const root = section(topLevel);
 
 /** Keys of later versions: not a slip of the fingers, but not there yet either. */
-export const notYet: ReadonlySet<string> = new Set(['affinity', 'preset', 'protocol', 'proxyProtocol', 'sessions']);
+export const notYet: ReadonlySet<string> = new Set(['affinity', 'protocol', 'proxyProtocol', 'sessions']);
 
 /** What the same thing is called elsewhere, and here. */
 export const synonyms: Readonly<Record<string, string>> = {

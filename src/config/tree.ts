@@ -28,6 +28,8 @@ export interface ScalarTree {
   readonly variables: readonly string[];
   /** Not in the file: a variable alone gave it (environment.ts). */
   readonly fromEnv?: true;
+  /** Neither written nor from a variable: where it is from, in words (preset.ts). */
+  readonly origin?: string;
   /** Could not be read, which has been told already: whatever else is wrong with it is no news. */
   readonly broken?: true;
 }

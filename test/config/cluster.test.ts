@@ -84,8 +84,18 @@ describe('cluster', () => {
     expect(lines(text)).toEqual([expect.stringContaining("10.0.1.10:7946 is a listener's or the admin API's")]);
   });
 
-  it('is never filled by a key that is not there yet', () => {
-    expect(lines(three({ preset: 'full-ha' }))).toEqual([expect.stringContaining('preset is not available')]);
+  it('says what is lost with one machine', () => {
+    const at = (...hosts: string[]): string[] => {
+      const [address, ...seeds] = hosts.map((host, n) => `${host}:${7946 + n}`);
+      return warnings(three({ address, seeds, expect: hosts.length }));
+    };
+    const told = (count: string) => [
+      expect.stringMatching(new RegExp(`${count} members are at 10\\.0\\.1\\.1: .* lost`)),
+    ];
+    expect(at('10.0.1.1', '10.0.1.1', '10.0.1.1')).toEqual(told('all 3'));
+    expect(at('10.0.1.1', '10.0.1.2', '10.0.1.1')).toEqual(told('2 of 3'));
+    expect(at('10.0.1.1', '10.0.1.2', '10.0.1.1', '10.0.1.3', '10.0.1.4')).toEqual([]);
+    expect(at('127.0.0.1', '127.0.0.1', '127.0.0.1')).toEqual([]);
   });
 });
 

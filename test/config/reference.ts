@@ -43,8 +43,9 @@ For completion in an editor, put this in the first line:
   \`\${NAME:?message}\` where it must not. \`$\${\` is a plain \`\${\`. They are put in after the YAML was read, so their
   text can become a number or \`true\`, but never a key, a list or a comment. In quotes the result is always text.
 - **Variables with a name of their own** need not be in the file: \`STATE_DIRECTORY\` is \`dataDir\` if the file has none;
-  \`CLUSTER_NODE_ID\`, \`CLUSTER_ADDRESS\`, \`CLUSTER_PORT\`, \`CLUSTER_SEED_NODES\` and \`CLUSTER_NODE_PRIORITY\` override
-  their keys of a \`cluster\` that the file has.
+  \`CLUSTER_NODE_ID\`, \`CLUSTER_ADDRESS\`, \`CLUSTER_PORT\`, \`CLUSTER_SEED_NODES\`, \`CLUSTER_NODE_PRIORITY\`,
+  \`CLUSTER_EXPECT\`, \`CLUSTER_ZONE\`, \`CLUSTER_MODE\` and \`CLUSTER_WITNESS\` override their keys of a \`cluster\` that the
+  file has; \`FAILOVER_MODE\` and its like those of a \`failover\`.
 - **Keys** that are not on this page are problems: nothing is accepted and ignored.
 - Anchors and aliases work; merge keys (\`<<\`), tags and several documents in one file do not. A file has at most 4 MiB.
 

@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { err, ok } from '../../base/result.ts';
 import { parseClusterKey, parseMemberAddress } from '../cluster-words.ts';
+import { presets } from '../preset.ts';
 import { oneOrMore, parsed, section, whole } from './scalars.ts';
 
 export const defaultDataDir = './data';
@@ -13,6 +14,14 @@ export const dataDir = parsed('folder', (text) =>
   .meta({ 'x-default': '`$STATE_DIRECTORY`, else `./data`' })
   .describe(
     'Where the agreed state of a cluster is kept, or of pools with `failover` without one, and the identity of this member; on a local disk, for one process alone. A relative name starts at the working directory. Made if it is not there.',
+  );
+
+export const preset = z
+  .enum(presets)
+  .optional()
+  .meta({ 'x-default': 'none' })
+  .describe(
+    "Fills in what the file leaves open in `cluster` and in each pool's `health` and `failover`: `development` for one member alone, `simple-failover` for two and a witness, `full-ha` for three, `distributed` for five or more over zones. `config print` shows what came from it.",
   );
 
 const memberAddress = parsed('host:port', parseMemberAddress);
@@ -36,7 +45,7 @@ export const cluster = section({
       'The other members that form the cluster with this one; for a member that joins later: some that are in it. `CLUSTER_SEED_NODES` (comma-separated) overrides it.',
     ),
   expect: whole(1, 9).describe(
-    'How many voters there shall be. `address` and `seeds` together must be exactly so many, and form the cluster once all of them are there.',
+    'How many voters there shall be. `address` and `seeds` together must be exactly so many, and form the cluster once all of them are there. `CLUSTER_EXPECT` overrides it.',
   ),
   key: oneOrMore(parsed('secret', parseClusterKey))
     .prefault([])
@@ -50,16 +59,18 @@ export const cluster = section({
     .boolean()
     .prefault(false)
     .describe(
-      'This member votes, keeps the log and carries no traffic: no listener opens. Of `pools` only those with `failover` are named: it watches their nodes as well. It leads only while nobody else can.',
+      'This member votes, keeps the log and carries no traffic: no listener opens. Of `pools` only those with `failover` are named: it watches their nodes as well. It leads only while nobody else can. `CLUSTER_WITNESS` overrides it; then `listen`, `routes` and other pools may stand in the file, and count for nothing.',
     ),
   zone: zone
     .prefault('')
-    .describe('What it shares its fate with, such as a rack or an availability zone. Empty: none.'),
+    .describe(
+      'What it shares its fate with, such as a rack or an availability zone. Empty: none. `CLUSTER_ZONE` overrides it.',
+    ),
   mode: z
     .enum(['multi-master', 'master-slave'])
     .prefault('multi-master')
     .describe(
-      'Which members take writes to the agreed state: every one, which hands them to the leader, or the leader alone.',
+      'Which members take writes to the agreed state: every one, which hands them to the leader, or the leader alone. `CLUSTER_MODE` overrides it.',
     ),
 })
   .optional()

@@ -1,5 +1,5 @@
 /** Three real processes with `cluster:` in their configs and nothing beside them. */
-import { cp, rename, rm } from 'node:fs/promises';
+import { cp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { runCli } from '../../helpers/evenkeel.ts';
@@ -72,22 +72,38 @@ describe('a member without its quorum', () => {
 });
 
 describe('a witness', () => {
-  it('makes a quorum with one of two others, and opens no listener', async () => {
-    const members = await Processes.of(testScope(), 3);
-    const [one, two, witness] = members.seats;
-    await members.write(witness!, { witness: true }, { listen: undefined, pools: undefined });
-    members.start(...members.seats);
-    await members.ready();
-    const leader = await until('another one than the witness leads', async () => {
-      const now = await members.led();
-      return now === witness ? null : now;
-    });
-    await expect(fetch(`http://127.0.0.1:${witness!.port}/`)).rejects.toThrow();
-    await members.end(leader, 'SIGKILL');
-    const rest = leader === one ? two! : one!;
-    await until('a write', () => members.put(rest, 'k', 'v'), { withinMs: 40_000 });
-    expect(await members.get(witness!, 'k')).toBe('v');
-    await until('the other one leads', async () => (await members.led()) === rest, { withinMs: 40_000 });
+  it.each(['by its config', 'by its command, with the file of the others'])(
+    'makes a quorum with one of two others, and opens no listener: %s',
+    async (how) => {
+      const members = await Processes.of(testScope(), 3);
+      const [one, two, witness] = members.seats;
+      if (how === 'by its config') {
+        await members.write(witness!, { witness: true }, { listen: undefined, pools: undefined });
+        members.start(...members.seats);
+      } else {
+        members.start(one!, two!);
+        members.run(witness!, 'witness');
+      }
+      await members.ready();
+      const leader = await until('another one than the witness leads', async () => {
+        const now = await members.led();
+        return now === witness ? null : now;
+      });
+      await expect(fetch(`http://127.0.0.1:${witness!.port}/`)).rejects.toThrow();
+      await members.end(leader, 'SIGKILL');
+      const rest = leader === one ? two! : one!;
+      await until('a write', () => members.put(rest, 'k', 'v'), { withinMs: 40_000 });
+      expect(await members.get(witness!, 'k')).toBe('v');
+      await until('the other one leads', async () => (await members.led()) === rest, { withinMs: 40_000 });
+    },
+  );
+
+  it('needs a cluster to be one of', async () => {
+    const scope = testScope();
+    const file = join(await scope.folder(), 'config.yaml');
+    await writeFile(file, 'pools: { app: { nodes: [http://127.0.0.1:1] } }\n');
+    const { code, stderr } = await runCli('witness', '-c', file);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('has no cluster')]);
   });
 });
 

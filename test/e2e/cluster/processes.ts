@@ -83,10 +83,12 @@ export class Processes {
   }
 
   start(...seats: readonly Seat[]): void {
-    for (const seat of seats) {
-      seat.child = new Child(mainFile, { args: ['run', '-c', seat.file], through: seat.through });
-      this.#children.push(seat.child);
-    }
+    for (const seat of seats) this.run(seat, 'run');
+  }
+
+  run(seat: Seat, command: 'run' | 'witness'): void {
+    seat.child = new Child(mainFile, { args: [command, '-c', seat.file], through: seat.through });
+    this.#children.push(seat.child);
   }
 
   async end(seat: Seat, signal: NodeJS.Signals): Promise<Exit> {
