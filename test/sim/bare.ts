@@ -173,6 +173,7 @@ class Bare implements Body {
       applied,
       answers,
       effects: [],
+      told: [],
       events: out.events.map((event) => ({ kind: 'raft', event }) as const),
     };
   }

@@ -8,7 +8,7 @@
  * it leaves any more, and the process should end with the reason.
  */
 import { createHmac, randomInt } from 'node:crypto';
-import type { Millis } from '../../base/ids.ts';
+import type { MemberId, Millis } from '../../base/ids.ts';
 import { seededRandom } from '../../base/random.ts';
 import { err, ok, type Result } from '../../base/result.ts';
 import type {
@@ -195,6 +195,11 @@ export class MemberHost {
     this.#step({ kind: 'mayMove', allowed });
   }
 
+  /** To that member's `onTold`: at most 32 KiB, said once; it may be lost. */
+  tell(to: MemberId, channel: number, bytes: Uint8Array): void {
+    this.#step({ kind: 'tell', to, channel, bytes });
+  }
+
   call(call: Call): Promise<CallResult> {
     if (this.#state !== 'open') return Promise.resolve(err({ kind: 'closed' }));
     this.#call += 1;
@@ -226,6 +231,7 @@ export class MemberHost {
       if (news.kind === 'events') this.hub.tell(news.events);
       else this.hub.replaced(this.#member.replica);
     }
+    for (const told of out.told) this.#options.onTold?.(told);
     this.#send(out);
     for (const { id, answer } of out.answers) {
       this.#calls.get(id)?.(answer);

@@ -1,6 +1,6 @@
 /** What a member's host is told, and whom it tells. */
 import type { Millis } from '../../base/ids.ts';
-import type { Effect, MemberEvent, MemberOptions } from '../member/contract.ts';
+import type { Effect, MemberEvent, MemberOptions, Telling } from '../member/contract.ts';
 import type { Clocks } from './clocks.ts';
 import type { JournalStats } from './journal-model.ts';
 import type { Traffic, TransportCounts, TransportLimits } from './wire.ts';
@@ -17,6 +17,8 @@ export interface MemberHostOptions extends Omit<MemberOptions, 'random' | 'now' 
   onEvent?(event: MemberEvent): void;
   /** An entry that moves this pool's open epoch is accepted as soon as this returns: no write of it may begin then. */
   onMoving?(pool: string): void;
+  /** What the same room of another member said with `tell`. */
+  onTold?(told: Telling): void;
   /** No write may begin under leases that were given before this. */
   onVoidLeases?(why: Extract<Effect, { readonly kind: 'void-leases' }>['why']): void;
   /** One line for the log. */

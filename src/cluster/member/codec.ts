@@ -17,7 +17,16 @@ import type { PeerName } from './contract.ts';
 import { id, text, writeId } from './parts.ts';
 import { readRaft, writeRaft } from './raft-codec.ts';
 import { runsMax } from './rules.ts';
-import type { Ask, FirstVoter, Head, Told, ToldRefusal, Word, WordKind } from './words.ts';
+import {
+  type Ask,
+  type FirstVoter,
+  type Head,
+  type Told,
+  type ToldRefusal,
+  tellBytesMax,
+  type Word,
+  type WordKind,
+} from './words.ts';
 
 export const wordVersion = 2;
 /** Hexadecimal digits of a cluster's id and of a set's hash. */
@@ -27,7 +36,19 @@ const plain = /^[^\p{Cc}]{1,256}$/u;
 
 export type WordFault = 'version' | 'malformed';
 
-const kinds: readonly WordKind[] = ['raft', 'form', 'cluster', 'join', 'ask', 'told', 'hash', 'away', 'who', 'run'];
+const kinds: readonly WordKind[] = [
+  'raft',
+  'form',
+  'cluster',
+  'join',
+  'ask',
+  'told',
+  'hash',
+  'away',
+  'who',
+  'run',
+  'tell',
+];
 const awayReasons = ['removed', 'name-taken'] as const;
 const changes = ['add', 'promote', 'remove'] as const;
 const refusals: readonly ToldRefusal[] = [
@@ -52,6 +73,10 @@ const address = (from: ByteReader): string => text(from, isAddress);
 const name = (from: ByteReader): string => text(from, isMemberName);
 /** Empty, or a run's. */
 const proof = (from: ByteReader): string => text(from, (one) => clusterForm.test(one));
+const tellBytes = (from: ByteReader): Uint8Array => {
+  const bytes = from.bytes();
+  return bytes.byteLength <= tellBytesMax ? bytes : from.fail(bytes);
+};
 const word32 = (from: ByteReader): number => {
   const value = from.number();
   return value < 2 ** 32 ? value : from.fail(0);
@@ -162,6 +187,10 @@ const words: Codecs<Word> = {
   run: {
     write: (to, w) => void to.number(w.after).text(w.proof).text(w.address),
     read: (from) => ({ after: from.number(), proof: proof(from), address: address(from) }),
+  },
+  tell: {
+    write: (to, w) => void to.byte(w.channel).bytes(w.bytes),
+    read: (from) => ({ channel: from.byte(), bytes: tellBytes(from) }),
   },
 };
 

@@ -7,6 +7,7 @@
  *   do those of out.effects that end leave to write: `moving`, `void-leases`
  *   disk.write(each of out.persist)      in order; later, at any time: step(now, { kind: 'persisted', ticket })
  *   hub.tell(each of out.applied)        before the answers: they may say that it is applied
+ *   rooms.told(each of out.told)
  *   net.send(out.datagrams, out.messages, out.open, out.replies)
  *   settle out.answers; do the other effects; log out.events
  *   arm ONE timer for member.wakeAt()    then: step(now, { kind: 'tick' })
@@ -144,6 +145,11 @@ export type MemberInput =
   /** The event loop was late by so much: counts against the own health, voids nothing. */
   | { readonly kind: 'late'; readonly ms: Millis }
   | { readonly kind: 'mayMove'; readonly allowed: boolean }
+  /**
+   * Bytes of a room above for that member's room: at most 32 KiB, said once, may be lost. Only members of the agreed
+   * configuration are told, and heard. `channel`: 0 to 255, which room.
+   */
+  | { readonly kind: 'tell'; readonly to: MemberId; readonly channel: number; readonly bytes: Uint8Array }
   | { readonly kind: 'metadata'; readonly metadata: Metadata }
   /** `id`: the driver's own, unique per run. Answered exactly once, by this id. */
   | { readonly kind: 'call'; readonly id: number; readonly call: Call }
@@ -211,6 +217,13 @@ export type AppliedNews =
   | { readonly kind: 'events'; readonly index: number; readonly events: readonly ReplicaEvent[] }
   | { readonly kind: 'replaced' };
 
+/** A `tell` of another member. */
+export interface Telling {
+  readonly from: MemberId;
+  readonly channel: number;
+  readonly bytes: Uint8Array;
+}
+
 export type Effect =
   /** Frames carry this cluster's id from now on. */
   | { readonly kind: 'cluster'; readonly id: string }
@@ -259,6 +272,8 @@ export interface MemberOutput {
   }[];
   readonly replies: readonly { readonly stream: number; readonly bytes: Uint8Array }[];
   readonly applied: readonly AppliedNews[];
+  /** What other members' rooms say to those here; after `applied`. */
+  readonly told: readonly Telling[];
   readonly answers: readonly CallAnswer[];
   readonly effects: readonly Effect[];
   readonly events: readonly MemberEvent[];

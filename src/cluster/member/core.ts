@@ -20,6 +20,7 @@ import type {
   MemberSettings,
   MemberStatus,
   StopReason,
+  Telling,
 } from './contract.ts';
 import { DiskQueue } from './disk-queue.ts';
 import { type MemberRules, runsMax, safeRules } from './rules.ts';
@@ -43,6 +44,7 @@ const emptyOutbox = (): Outbox => ({
   open: [],
   replies: [],
   applied: [] as AppliedNews[],
+  told: [] as Telling[],
   answers: [] as CallAnswer[],
   effects: [] as Effect[],
   events: [] as MemberEvent[],

@@ -9,6 +9,7 @@ import type { ReplicaEvent } from '../replica/events.ts';
 import { Agreement } from './agreement.ts';
 import { Askings } from './asking.ts';
 import { Calls } from './calls.ts';
+import type { MemberInput, MemberOutput } from './contract.ts';
 import type { Core } from './core.ts';
 import { Desk } from './desk.ts';
 import { Grants } from './grants.ts';
@@ -16,7 +17,7 @@ import { Hashes } from './hashes.ts';
 import { Leave } from './leave.ts';
 import { Reads } from './reads.ts';
 import { Seats } from './seats.ts';
-import type { Head, Word } from './words.ts';
+import { channelsMax, type Head, tellBytesMax, type Word } from './words.ts';
 import { Writes } from './writes.ts';
 
 export interface HouseNews {
@@ -35,6 +36,9 @@ export interface Speaker {
 
 /** A leader that was not heard for so long may be none: longer than a few heartbeats, shorter than an election. */
 const heardLatelyMs: Millis = 1000;
+
+/** Words for rooms above in one take. */
+const toldMax = 1024;
 
 export class House {
   readonly agreement: Agreement;
@@ -97,7 +101,25 @@ export class House {
         return;
       case 'hash':
         return this.#hashes.heard(from.id, word.index, word.hash);
+      case 'tell':
+        if (!belongs) return this.#core.refuse('told by who does not belong');
+        return this.#told({ from: from.id, channel: word.channel, bytes: word.bytes });
     }
+  }
+
+  #told(told: MemberOutput['told'][number]): void {
+    if (this.#core.out.told.length < toldMax) this.#core.out.told.push(told);
+    else this.#core.refuse('told too much at once');
+  }
+
+  /** Said once, to a member of the configuration; lost where nobody knows the way, or if it is too long. */
+  tell({ to, channel, bytes }: Extract<MemberInput, { readonly kind: 'tell' }>): void {
+    const { uid } = this.#core;
+    const { config } = this.agreement.status;
+    const isSound = channel >= 0 && channel < channelsMax && bytes.byteLength <= tellBytesMax;
+    if (!isSound) return this.#core.refuse('own word too long');
+    if (to !== uid && isMember(config, to) && isMember(config, uid))
+      this.#core.say(to, { kind: 'tell', channel, bytes });
   }
 
   #raft({ message }: Extract<Word, { readonly kind: 'raft' }>, { agreed }: Head): void {

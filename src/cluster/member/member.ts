@@ -216,6 +216,8 @@ export class Member {
         return this.#gossip.describe(input.metadata);
       case 'mayMove':
         return this.#house?.agreement.step(input);
+      case 'tell':
+        return this.#house?.tell(input);
       case 'call':
         return this.#call(input);
       case 'cancel':

@@ -11,10 +11,9 @@
  *   away      "not you": a removed uid, a taken name
  *   who       "which run are you?", to a run that is new or older than the one that is known; with what is known
  *   run       the answer, and the first word of a run: what only its own disk can say of it
- *
- * Words of fencing come with the next version of the codec; until every member speaks it, nobody writes it.
+ *   tell      bytes of a room above (failover's reports and fences), to one member; may be lost
  */
-import type { MemberId, Millis } from '../../base/ids.ts';
+import type { Bytes, MemberId, Millis } from '../../base/ids.ts';
 import type { Refusal } from '../raft/contract.ts';
 import type { RaftMessage } from '../raft/messages.ts';
 import type { Hash64 } from '../replica/fingerprint.ts';
@@ -90,6 +89,12 @@ export type Word =
       readonly address: Address;
     }
   /** `after`: the run that was asked about; 0: nobody asked, or nothing was known. `address`: of who speaks. */
-  | { readonly kind: 'run'; readonly after: number; readonly proof: string; readonly address: Address };
+  | { readonly kind: 'run'; readonly after: number; readonly proof: string; readonly address: Address }
+  | { readonly kind: 'tell'; readonly channel: number; readonly bytes: Uint8Array };
+
+/** Longest `tell`. */
+export const tellBytesMax: Bytes = 32 * 1024;
+/** Channels are below this. */
+export const channelsMax = 256;
 
 export type WordKind = Word['kind'];

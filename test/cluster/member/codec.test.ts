@@ -148,6 +148,7 @@ const word: fc.Arbitrary<Word> = fc.oneof(
     address,
   }),
   fc.record({ kind: fc.constant('run' as const), after: count, proof: fc.oneof(fc.constant(''), hex), address }),
+  fc.record({ kind: fc.constant('tell' as const), channel: fc.nat(255), bytes: fc.uint8Array({ maxLength: 40 }) }),
 );
 
 const head: fc.Arbitrary<Head> = fc.record({

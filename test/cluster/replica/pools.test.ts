@@ -78,6 +78,7 @@ describe('3.1 which change may follow which', () => {
     ],
     ['a step within', pending, next(pending, { times: { ...pending.times, fencedAt: 7 } })],
     ['no leases from now on', open, next(open, { unleased: true })],
+    ['leases again in the epoch that opens', { ...pending, unleased: true }, opened],
     ['automatic off', open, next(open, { automatic: false })],
   ];
   it.each(legal)('%s', (_, before, after) => expect(stepFault(before, after)).toBeNull());
@@ -98,6 +99,7 @@ describe('3.1 which change may follow which', () => {
     ['an open epoch without a target', null, poolRecord({ target: null })],
     ['epoch 0 open', null, poolRecord({ epoch: 0 })],
     ['leases again in an epoch without', { ...open, unleased: true }, next(open)],
+    ['leases again while it is pending', { ...open, unleased: true }, pending],
     ['a pool that begins as failed', null, poolRecord({ phase: 'failed' })],
     ['another pool', open, { ...pending, pool: 'db' }],
     ['a number that is not whole', open, next(open, { retryAt: 1.5 })],
