@@ -31,6 +31,7 @@ function outcomes(target: string): Outcome[] {
     connectMs: -1,
     ttfbMs: 1 + i / 9,
     tries: 1,
+    epoch: 0,
     end: 'ok',
     header: (name) =>
       name === 'user-agent' ? 'Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0' : undefined,

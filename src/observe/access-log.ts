@@ -64,6 +64,9 @@ function perSecond(make: (second: Date) => string): (wall: Millis) => string {
   };
 }
 
+/** Only writes to a primary have one. */
+const epochField = (epoch: number): string => (epoch === 0 ? '' : `,"epoch":${wholeNumber(epoch)}`);
+
 function jsonFormatter(): (outcome: Outcome) => string {
   const seconds = perSecond((date) => date.toISOString().slice(0, -'.000Z'.length));
   return (o) =>
@@ -72,7 +75,7 @@ function jsonFormatter(): (outcome: Outcome) => string {
     `","proto":"${jsonText(o.protocol)}","status":${wholeNumber(o.status)},"bytes_in":${wholeNumber(o.bytesIn)}` +
     `,"bytes_out":${wholeNumber(o.bytesOut)},"dur_ms":${jsonMillis(o.durationMs)},"node":"${jsonText(o.node)}` +
     `","connect_ms":${jsonMillis(o.connectMs)},"ttfb_ms":${jsonMillis(o.ttfbMs)},"tries":${wholeNumber(o.tries)}` +
-    `,"route":"${jsonText(o.route)}","pool":"${jsonText(o.pool)}","end":"${o.end}"}\n`;
+    `,"route":"${jsonText(o.route)}","pool":"${jsonText(o.pool)}"${epochField(o.epoch)},"end":"${o.end}"}\n`;
 }
 
 const plainCombined = plainJson;

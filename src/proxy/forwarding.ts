@@ -29,6 +29,8 @@ export interface ForwardOptions {
   /** Host field if the request had none. */
   readonly authority: string;
   readonly fields: Settings['fields'];
+  /** Under which a write is sent; 0: none. */
+  readonly epoch: number;
 }
 
 const upgradeFields = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
@@ -38,7 +40,7 @@ export function requestText(head: RequestHead, peer: Peer, route: RouteView, opt
   if (!head.hostKept && !route.requestDrop?.has('host'))
     kept = `Host: ${head.authority || options.authority}\r\n${kept}`;
   if (options.fields.via !== null) kept = withVia(kept, head, options.fields.via);
-  return `${head.method} ${options.target} HTTP/1.1\r\n${kept}${route.requestSet}${framing(head)}${forwardedFields(head, peer, options)}X-Request-Id: ${options.requestId}\r\n\r\n`;
+  return `${head.method} ${options.target} HTTP/1.1\r\n${kept}${route.requestSet}${framing(head)}${forwardedFields(head, peer, options)}${options.epoch === 0 ? '' : `X-HA-Epoch: ${options.epoch}\r\n`}X-Request-Id: ${options.requestId}\r\n\r\n`;
 }
 
 function framing(head: RequestHead): string {

@@ -16,6 +16,10 @@ export type End =
   | 'no_node'
   | 'no_route'
   | 'bad_request'
+  /** A write that waited for a primary, in vain. */
+  | 'parked'
+  /** A write whose lease ended while it was under way: whether it took effect is not known. */
+  | 'cut'
   | 'internal';
 
 export interface Outcome {
@@ -44,6 +48,8 @@ export interface Outcome {
   /** -1 = no byte of an answer came. */
   readonly ttfbMs: Millis;
   readonly tries: number;
+  /** Under which a write was sent to a primary; 0: none. */
+  readonly epoch: number;
   readonly end: End;
   /** First value of a request field, for combined's Referer and User-Agent. */
   header(name: string): string | undefined;

@@ -151,6 +151,14 @@ export class Pool {
     }
   }
 
+  /** The index of this very node, its in-flight count raised; or noNode, or allFull. Fitness and weight don't matter. */
+  takeNode(slot: number, generation: number): number {
+    this.probing = false;
+    const index = this.nodes.findIndex((node) => node.slot === slot && node.generation === generation);
+    if (index === -1) return noNode;
+    return this.#take(slot) ? index : allFull;
+  }
+
   #take(slot: number): boolean {
     const { scoreboard, thread } = this.#env;
     if (scoreboard.addInFlight(thread, slot, 1) <= this.row.limits.maxConnections) return true;

@@ -26,9 +26,10 @@ export class Retries {
   #freeUsed = false;
   #paid = 0;
 
-  constructor(method: string, config: PoolRow['retry']) {
+  /** `once`: a write to a pool with a primary; whatever the config says, it is never sent again. */
+  constructor(method: string, config: PoolRow['retry'], once = false) {
     this.#config = config;
-    this.repeatable = isSafe(method) || config.methods.includes(method);
+    this.repeatable = !once && (isSafe(method) || config.methods.includes(method));
   }
 
   /** What may follow a failed attempt. A `free` or `paid` one is taken at once. */
@@ -44,7 +45,11 @@ export class Retries {
   /** Whether an answer with this status is thrown away for another attempt. */
   afterStatus(status: number, method: string, bodyWhole: boolean): boolean {
     return (
-      this.#config.statuses.includes(status) && isSafe(method) && this.#maySend(bodyWhole) && this.#pay() === 'paid'
+      this.#config.statuses.includes(status) &&
+      isSafe(method) &&
+      this.repeatable &&
+      this.#maySend(bodyWhole) &&
+      this.#pay() === 'paid'
     );
   }
 

@@ -16,7 +16,7 @@ import type {
 } from '../config/model.ts';
 import type { Tables } from './compile.ts';
 import { hostOf } from './rewrite.ts';
-import type { NodeRow, PoolRow, RouteRow, Settings } from './snapshot.ts';
+import type { NodeRow, PoolRow, PrimaryRow, RouteRow, Settings } from './snapshot.ts';
 
 /** Where each thing counts in the scoreboard. May throw if a table is full; nothing has changed then. */
 export interface SlotLookups {
@@ -34,7 +34,10 @@ export function buildRows(
 ): Tables {
   return {
     settings: settingsOf(config),
-    pools: config.pools.map((pool) => poolRow(pool, slots, tls.get(pool.name) ?? null)),
+    pools: config.pools.map((pool) => ({
+      ...poolRow(pool, slots, tls.get(pool.name) ?? null),
+      primary: primaryRow(pool, config.cluster === null),
+    })),
     nodes: new Map(config.pools.map((pool) => [pool.name, pool.nodes.map((node) => nodeRow(pool.name, node, slots))])),
     routes: config.routes.map((route) => routeRow(route, slots)),
     listeners: Object.fromEntries(config.listen.map((listener) => [listener.name, slots.listener(listener.name)])),
@@ -51,7 +54,11 @@ function settingsOf(config: Config): Settings {
   };
 }
 
-function poolRow(pool: PoolConfig, slots: SlotLookups, tls: UpstreamTls | null): PoolRow {
+function primaryRow({ failover, split }: PoolConfig, alone: boolean): PrimaryRow | null {
+  return failover === null || split === null ? null : { parking: failover.parking, split, alone };
+}
+
+function poolRow(pool: PoolConfig, slots: SlotLookups, tls: UpstreamTls | null): Omit<PoolRow, 'primary'> {
   const { tls: _names, ...upstream } = pool.upstream;
   return {
     name: pool.name,

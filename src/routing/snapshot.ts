@@ -12,8 +12,10 @@ import type {
   ClientTimeouts,
   FieldsConfig,
   NodeAddress,
+  ParkingConfig,
   PoolConfig,
   RouteConfig,
+  SplitConfig,
   TlsMaterial,
   UpstreamTls,
 } from '../config/model.ts';
@@ -45,8 +47,18 @@ export interface PoolRow {
   readonly tls: UpstreamTls | null;
   /** Consecutive 5xx answers, resets and time-outs after which `errors` is signalled (passive health); 0 = never. */
   readonly errorsToEject: number;
+  /** null: no node of it is primary. Who is stands in the scoreboard (scoreboard/primary.ts). */
+  readonly primary: PrimaryRow | null;
   /** Nodes in the pool, for the receiver to know that its table is whole. */
   readonly nodeCount: number;
+}
+
+/** What a pool with a primary does with writes and reads. */
+export interface PrimaryRow {
+  readonly parking: ParkingConfig;
+  readonly split: SplitConfig;
+  /** No other member passes writes on: this process knows of each one that was answered. */
+  readonly alone: boolean;
 }
 
 export interface RouteRow extends RouteConfig {

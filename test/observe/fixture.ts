@@ -133,6 +133,7 @@ export const outcome = (change: Partial<Outcome> = {}, headers: Readonly<Record<
   connectMs: -1,
   ttfbMs: 3.1,
   tries: 1,
+  epoch: 0,
   end: 'ok',
   header: (name) => headers[name],
   ...change,

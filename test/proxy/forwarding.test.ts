@@ -15,6 +15,7 @@ interface Setup {
   readonly peer?: Partial<Peer>;
   readonly fields?: Partial<FieldsConfig>;
   readonly route?: ReturnType<typeof routeView>;
+  readonly epoch?: number;
 }
 
 function forward(head: RequestHead, setup: Setup = {}): string {
@@ -23,6 +24,7 @@ function forward(head: RequestHead, setup: Setup = {}): string {
     requestId: 'id-1',
     authority: 'node:3000',
     fields: { ...settings.fields, ...setup.fields },
+    epoch: setup.epoch ?? 0,
   });
 }
 

@@ -62,6 +62,7 @@ export function pool(name: string, nodeCount: number, parts: Partial<PoolRow> = 
     limits: { maxConnections: 1024, maxPending: 1024, queueTimeout: 5000 },
     tls: null,
     errorsToEject: 5,
+    primary: null,
     nodeCount,
     ...parts,
   };

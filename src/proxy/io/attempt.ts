@@ -7,7 +7,6 @@
 
 import type { Failure } from '../errors.ts';
 import { requestText } from '../forwarding.ts';
-import { dropFields } from '../http1/grammar.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { End, NodeSignal } from '../outcome.ts';
 import type { Pool } from '../pool.ts';
@@ -81,7 +80,9 @@ export class Attempt implements UpstreamUser {
       requestId: exchange.id,
       authority: node.row.authority,
       fields: exchange.settings.fields,
+      epoch: exchange.placement!.epoch,
     });
+    if (!exchange.placement!.mayBegin(this)) return this.#giveBack();
     this.sending = true;
     exchange.retries!.sent = true;
     node.count('requests');
@@ -97,10 +98,20 @@ export class Attempt implements UpstreamUser {
     exchange.client.readOn(flowing);
     if (body.complete) upstream.arm(this.#began + upstream.connectMs + node.limits.responseTimeout);
     else this.#awaitNode();
+    // The thread may have stood still between the look at the lease and the system call.
+    exchange.held?.stands();
+  }
+
+  /** Nothing was sent, and nothing may be: the connection goes back unused. */
+  #giveBack(): void {
+    this.#idleMs = this.node.limits.idleTimeout;
+    this.leave({ failed: false, keep: true });
+    this.exchange.pickAgain();
   }
 
   /** More of the request's body. */
   pass(pieces: readonly Buffer[]): void {
+    if (this.exchange.held?.stands() === false) return;
     let flowing = true;
     for (const piece of pieces) {
       this.node.count('bytesOut', piece.length);
@@ -132,6 +143,7 @@ export class Attempt implements UpstreamUser {
   // ---- the answer ------------------------------------------------------------------------------------------------
 
   received(bytes: Buffer, length: number): void {
+    if (this.exchange.held?.stands() === false) return;
     this.node.count('bytesIn', length);
     this.#relay.read(bytes, length);
     if (this.exchange.answered) this.#awaitNode();
@@ -145,6 +157,7 @@ export class Attempt implements UpstreamUser {
     this.#judge(head.status >= 500, `status ${head.status}`);
     if (this.exchange.statusRetried(head.status, this)) return false;
     this.exchange.status = head.status;
+    this.exchange.placement!.answered(this, head);
     this.#keepAlive = head.keepAlive;
     this.#idleMs = this.node.limits.idleTimeout;
     if (head.keepAliveTimeout >= 0) this.#idleMs = Math.min(this.#idleMs, head.keepAliveTimeout * 1000 - 1000);
@@ -204,9 +217,8 @@ export class Attempt implements UpstreamUser {
     exchange.status = 101;
     this.node.countStatus(101);
     this.#judge(false, 'status 101');
-    const fields = route!.responseDrop === null ? head.fields : dropFields(head.fields, route!.responseDrop);
     exchange.write(
-      `HTTP/1.1 ${head.statusText}\r\n${fields}${route!.responseSet}X-Request-Id: ${exchange.id}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+      `HTTP/1.1 ${head.statusText}\r\n${exchange.passedFields(head)}${route!.responseSet}X-Request-Id: ${exchange.id}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
     );
     const tunnel = new Tunnel(this);
     this.upstream.user = tunnel;
@@ -303,6 +315,12 @@ export class Attempt implements UpstreamUser {
       signal,
       detail,
     });
+  }
+
+  /** Leaves the node so that nothing more reaches it. */
+  abort(): void {
+    if (!this.#left) this.upstream.reset();
+    this.leave({ failed: false, keep: false });
   }
 
   /** The one place where a node is left: its connection, its in-flight count, its balancer's memory. */

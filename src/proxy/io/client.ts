@@ -22,6 +22,7 @@ import { refuseHead } from './own-answers.ts';
 import { countListener } from './settle.ts';
 import type { SecureFacts } from './tls-door.ts';
 import type { Tunnel } from './tunnel.ts';
+import type { Write } from './writes.ts';
 
 export interface ClientListener {
   readonly slot: number;
@@ -52,6 +53,8 @@ export class Client extends Timed {
   finReceived = false;
   /** Where the listener asks for client certificates. Set before the first byte. */
   secure: SecureFacts | null = null;
+  /** Answered writes to a primary whose answers the kernel has not taken whole. */
+  flushing: Set<Write> | null = null;
   #state: 'idle' | 'head' | 'busy' | 'tunnel' | 'lingering' | 'closed' = 'idle';
   #exchange: Exchange | null = null;
   #tunnel: Tunnel | null = null;
@@ -352,6 +355,7 @@ export class Client extends Timed {
     this.#exchange?.clientGone();
     this.#exchange = null;
     this.#tunnel = null;
+    if (this.flushing !== null) for (const write of [...this.flushing]) write.end();
     this.context.clientClosed();
   }
 

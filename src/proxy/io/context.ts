@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import type { Millis } from '../../base/ids.ts';
 import { Wheel } from '../../base/wheel.ts';
 import type { RequestFacts, Settings } from '../../routing/snapshot.ts';
 import { type RefusalReason, refusalReasons, threadCell } from '../../scoreboard/layout.ts';
@@ -11,7 +12,9 @@ import { BufferList, bufferBytes } from './buffers.ts';
 import type { Client } from './client.ts';
 import type { EngineOptions } from './engine.ts';
 import type { SnapshotHolds } from './holds.ts';
+import { Parking } from './parking.ts';
 import type { Pools } from './pools.ts';
+import { Writes } from './writes.ts';
 
 const tickMs = 50;
 
@@ -39,6 +42,8 @@ export class Context {
   readonly facts = new Facts();
   readonly holds: SnapshotHolds;
   readonly pools: Pools;
+  readonly writes: Writes = new Writes(this);
+  readonly parking: Parking = new Parking(this);
   /** Open client connections. */
   readonly clients = new Set<Client>();
   settings!: Settings;
@@ -55,6 +60,8 @@ export class Context {
   /** IMF-fixdate of the current second. */
   date = '';
   readonly #line: number;
+  /** From this thread's clock to the one that all threads share; read after it, so that a lease never looks longer. */
+  readonly #hrtimeOffset: Millis;
   readonly #idPrefix = randomBytes(8).toString('hex');
   #idCount = 0;
 
@@ -70,12 +77,19 @@ export class Context {
     this.holds = parts.holds;
     this.pools = parts.pools(this);
     this.ticketKeys = Buffer.from(options.ticketKeys ?? randomBytes(48));
+    const own = performance.now();
+    this.#hrtimeOffset = Number(process.hrtime.bigint()) / 1e6 - own;
     this.#updateDate();
   }
 
   /** Monotonic ms, fresh. */
   now(): number {
     return performance.now();
+  }
+
+  /** process.hrtime in ms, fresh: the clock of leases. */
+  hrtime(): Millis {
+    return performance.now() + this.#hrtimeOffset;
   }
 
   get tickMs(): number {
@@ -87,6 +101,7 @@ export class Context {
     this.scoreboard.lines[this.#line + threadCell.heartbeat]!++;
     this.#updateDate();
     this.wheel.advance(performance.now());
+    this.writes.look();
   }
 
   #updateDate(): void {

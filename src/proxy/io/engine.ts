@@ -118,5 +118,7 @@ export class Engine implements EngineContract {
     this.#listeners.clear();
     for (const client of this.#context.clients) client.socket.destroy();
     this.#context.pools.destroy();
+    this.#context.writes.destroy();
+    this.#context.parking.destroy();
   }
 }

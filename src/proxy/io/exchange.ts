@@ -2,39 +2,63 @@
  * One request and its answer, from the head to the outcome.
  *
  *   route -> own answer (redirect, 404)
- *         -> pick -> [wait for a place] -> attempt -> answer -> settled
- *              ^________ failed, and may be sent (again) _|
+ *         -> placement (placement.ts) -> attempt -> answer -> settled
+ *              ^__ failed, and may be sent (again) _|
  *
- * It reads the snapshot once and holds it to its end. It settles once, in one place. A node that failed is out of the
- * pick for the rest of the exchange (unless it only closed an idle connection and there is no other). Once a byte of
- * the answer has gone out nothing is repeated, and a broken answer breaks the client's connection, so that a part
- * can't pass for the whole.
+ * It reads the snapshot once and holds it to its end; only the target of a write to a pool with a primary comes from the
+ * newest one. It settles once, in one place. Once a byte of the answer has gone out nothing is repeated, and a broken
+ * answer breaks the client's connection, so that a part can't pass for the whole.
  */
-import { hash32 } from '../../base/hash.ts';
 import { hostOf, normalizePath, pathOf, redirectLocation, rewritePath } from '../../routing/rewrite.ts';
 import type { PoolView, RouteView, Settings } from '../../routing/snapshot.ts';
 import type { RefusalReason } from '../../scoreboard/layout.ts';
 import { type Failure, type FailureRule, failureRules } from '../errors.ts';
-import { clientAddress, isLoop, keptRequestId } from '../forwarding.ts';
-import { hashKeyOf } from '../hash-key.ts';
+import { isLoop, keptRequestId } from '../forwarding.ts';
 import { dropFields } from '../http1/grammar.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { End } from '../outcome.ts';
-import { allFull, noNode, type PickFor, type Pool, type Waiter } from '../pool.ts';
+import type { Pool } from '../pool.ts';
 import { isSafe, Retries } from '../retries.ts';
-import { Attempt } from './attempt.ts';
+import type { Attempt } from './attempt.ts';
 import type { Client } from './client.ts';
 import type { Context } from './context.ts';
 import type { Hold } from './holds.ts';
 import { writeOwn } from './own-answers.ts';
+import { placementOf } from './place.ts';
+import type { Placement } from './placement.ts';
 import { RequestBody } from './request-body.ts';
 import { countSettled, outcomeOf } from './settle.ts';
+import type { Write } from './writes.ts';
 
 /** Scratch for one read of a body; nothing is left in it between calls. */
 const pieces: Buffer[] = [];
 
-export class Exchange implements Waiter, PickFor {
+/** Fields that only we may set, and what nodes tell us alone. */
+const ourFields: ReadonlySet<string> = new Set([
+  'x-ha-epoch',
+  'x-ha-position',
+  'x-ha-stale',
+  'x-ha-lost',
+  'x-ha-token',
+]);
+
+interface OwnAnswer {
+  readonly detail: string;
+  readonly proxyError?: string;
+  readonly retryAfter?: number;
+  readonly location?: string;
+  /** The connection ends whatever follows. */
+  readonly close?: true;
+}
+
+const cutAnswer: OwnAnswer = {
+  detail: 'The primary was replaced while the write was under way: whether it took effect is not known.',
+  proxyError: 'http_response_incomplete',
+  close: true,
+};
+
+export class Exchange {
   readonly client: Client;
   readonly head: RequestHead;
   readonly context: Context;
@@ -46,15 +70,15 @@ export class Exchange implements Waiter, PickFor {
   readonly route: RouteView | null;
   /** As the node gets it, after the route's rewrite. */
   target = '';
-  pool: Pool | null = null;
+  placement: Placement | null = null;
   retries: Retries | null = null;
+  /** To a pool with a primary: it goes there, once, and under a lease. */
+  readonly writes: boolean;
+  /** While it is counted as a write. */
+  held: Write | null = null;
   attempt: Attempt | null = null;
   /** The attempt that answered, or the last one. */
   last: Attempt | null = null;
-
-  hash = 0;
-  readonly tried: number[] = [];
-  mayProbe = false;
 
   status = 0;
   bytesOut = 0;
@@ -66,12 +90,6 @@ export class Exchange implements Waiter, PickFor {
   answered = false;
 
   readonly #hold: Hold;
-  #lastFailure: Failure | null = null;
-  /** Slot of a node whose kept connection broke: usable once more, with a new connection, if there is no other. */
-  #staleSlot = -1;
-  #retrying = false;
-  #waitingSince = 0;
-  #backoff: ReturnType<typeof setTimeout> | null = null;
   #closeAfter = false;
 
   constructor(client: Client, head: RequestHead) {
@@ -86,11 +104,18 @@ export class Exchange implements Waiter, PickFor {
     if (head.target !== '*') head.target = normalizePath(head.target);
     this.route = this.#match();
     const view = this.route?.pool ?? null;
-    if (view !== null) this.retries = new Retries(head.method, view.row.retry);
+    this.writes = view !== null && view.row.primary !== null && this.#isWrite();
+    if (view !== null) this.retries = new Retries(head.method, view.row.retry, this.writes);
     const retain = this.retries?.repeatable === true ? view!.row.retry.buffer : 0;
     this.body = new RequestBody(head.bodyLength, retain, this.settings.fields.trailers);
     // Last: if anything above throws there is no exchange that would settle.
     this.#hold.count++;
+  }
+
+  /** What the route says; else all but safe methods, and tunnels, whatever passes in them. */
+  #isWrite(): boolean {
+    const { treatAs } = this.route!.row;
+    return treatAs === null ? !isSafe(this.head.method) || this.head.upgrade : treatAs === 'write';
   }
 
   #match(): RouteView | null {
@@ -128,101 +153,36 @@ export class Exchange implements Waiter, PickFor {
     if (action.kind === 'redirect') return this.#redirect(action.to, action.status);
     this.target = action.rewrite === null ? head.target : rewritePath(head.target, action.rewrite);
     this.#enter(route.pool!);
-    this.#pick();
+    this.placement!.pick();
   }
 
   #enter(view: PoolView): void {
     const pool = this.context.pools.of(view);
-    this.pool = pool;
+    this.placement = placementOf(this, pool);
     pool.enter();
-    this.mayProbe = isSafe(this.head.method) && this.head.bodyLength === 0;
-    const { balance } = pool.row;
-    if (balance.algorithm !== 'consistent-hash') return;
-    this.hash = hash32(hashKeyOf(balance.key, this.head, clientAddress(this.head, this.client.peer)));
   }
 
-  #pick(): void {
-    const index = this.pool!.pick(this, this.context.now());
-    if (index >= 0) this.#try(index, false);
-    else if (index === allFull) this.#wait();
-    else if (this.#staleSlot === -1) this.#noNode();
-    else this.#pickStale();
+  get pool(): Pool | null {
+    return this.placement === null ? null : this.placement.pool;
   }
 
-  /** No other node is there: the one that only closed an idle connection gets another chance, on a new one. */
-  #pickStale(): void {
-    this.tried.splice(this.tried.indexOf(this.#staleSlot), 1);
-    this.#staleSlot = -1;
-    const index = this.pool!.pick(this, this.context.now());
-    if (index >= 0) this.#try(index, true);
-    else if (index === allFull) this.#wait();
-    else this.#noNode();
-  }
-
-  #try(index: number, fresh: boolean): void {
+  /** A node was picked: one try begins. */
+  begin(attempt: Attempt): void {
     this.tries++;
     this.connectMs = -1;
-    this.attempt = new Attempt(this, index, fresh);
-    this.last = this.attempt;
-    this.attempt.begin();
+    this.attempt = attempt;
+    this.last = attempt;
+    attempt.begin();
   }
 
-  #noNode(): void {
-    if (this.#lastFailure !== null) return this.#fail(failureRules[this.#lastFailure]);
-    this.pool!.count('noNode');
-    this.end = 'no_node';
-    this.answer(503, {
-      detail: 'No node of the service is fit to answer.',
-      proxyError: 'destination_unavailable',
-      retryAfter: 1,
-    });
-  }
-
-  // ---- waiting for a place ---------------------------------------------------------------------------------------
-
-  #wait(): void {
-    const pool = this.pool!;
-    if (!pool.wait(this)) {
-      pool.count('queueFull');
-      return this.#limited();
-    }
-    pool.count('queued');
-    this.#waitingSince = this.context.now();
-    this.client.waitUntil(this.#waitingSince + pool.row.limits.queueTimeout);
-    this.context.pools.watchQueue(pool);
-  }
-
-  /** Called by whoever frees a place: what goes wrong here is this exchange's affair, not the caller's. */
-  tryAgain(): boolean {
-    try {
-      const index = this.pool!.pick(this, this.context.now());
-      if (index === allFull) return false;
-      this.#stopWaiting();
-      if (index === noNode) this.#noNode();
-      else this.#try(index, false);
-    } catch (error) {
-      this.threw(error);
-    }
-    return true;
-  }
-
-  #stopWaiting(): void {
-    if (this.#waitingSince === 0) return;
-    this.pool!.stopWaiting(this);
-    this.pool!.count('queueMs', this.context.now() - this.#waitingSince);
-    this.#waitingSince = 0;
-    this.client.waitUntil(Number.POSITIVE_INFINITY);
+  /** The attempt was given back before anything was sent. */
+  pickAgain(): void {
+    this.attempt = null;
+    this.placement!.pick();
   }
 
   waitedTooLong(): void {
-    if (this.#waitingSince === 0) return;
-    this.pool!.count('queueTimeouts');
-    this.#limited();
-  }
-
-  #limited(): void {
-    this.end = 'limited';
-    this.answer(503, { detail: 'The service is at its limit.', proxyError: 'connection_limit_reached', retryAfter: 1 });
+    this.placement?.waitedTooLong();
   }
 
   // ---- the request's body ----------------------------------------------------------------------------------------
@@ -250,12 +210,19 @@ export class Exchange implements Waiter, PickFor {
 
   // ---- the answer ------------------------------------------------------------------------------------------------
 
+  /** Fields of a node's answer that the client gets. */
+  passedFields(head: ResponseHead): string {
+    const { responseDrop } = this.route!;
+    const fields = responseDrop === null ? head.fields : dropFields(head.fields, responseDrop);
+    return this.placement!.pool.row.primary === null ? fields : dropFields(fields, ourFields);
+  }
+
   /** The client's head for a node's answer. `closes`: only the connection's end tells where the body ends. */
   answerText(head: ResponseHead, framing: string, closes: boolean): string {
     const { client, context, route } = this;
     this.#closeAfter = closes || !this.head.keepAlive || !this.body.complete || client.lastRequest || context.draining;
-    const fields = route!.responseDrop === null ? head.fields : dropFields(head.fields, route!.responseDrop);
-    let own = `${framing}X-Request-Id: ${this.id}\r\n`;
+    const fields = this.passedFields(head);
+    let own = `${framing}${this.placement!.answerFields()}X-Request-Id: ${this.id}\r\n`;
     if (!head.hasDate) own += `Date: ${context.date}\r\n`;
     if (this.settings.fields.serverTiming) own += `Server-Timing: ek;dur=${this.last!.ttfbMs.toFixed(1)}\r\n`;
     if (this.#closeAfter) own += 'Connection: close\r\n';
@@ -266,12 +233,12 @@ export class Exchange implements Waiter, PickFor {
   write(text: string): void {
     this.answered = true;
     this.bytesOut += text.length;
-    if (!this.client.socket.write(text, 'latin1')) this.#full();
+    if (!this.client.socket.write(text, 'latin1', this.held?.passing())) this.#full();
   }
 
   writeBytes(bytes: Buffer, written?: () => void): void {
     this.bytesOut += bytes.length;
-    if (!this.client.socket.write(bytes, written)) this.#full();
+    if (!this.client.socket.write(bytes, this.held === null ? written : this.held.passing(written))) this.#full();
   }
 
   #full(): void {
@@ -297,58 +264,20 @@ export class Exchange implements Waiter, PickFor {
       this.settle(rule.end);
       return this.client.cut();
     }
-    const { slot } = attempt.node.row;
-    if (stale) this.#staleSlot = slot;
-    this.tried.push(slot);
-    this.#lastFailure = failure;
-    if (!this.#retried(failure, rule, attempt)) this.#fail(rule, detail);
-  }
-
-  #retried(failure: Failure, rule: FailureRule, attempt: Attempt): boolean {
-    const next = this.retries!.after(failure, rule, this.body.whole);
-    if (next === 'none' || (next === 'paid' && !this.#enterBudget())) return false;
-    attempt.node.count('retries');
-    this.pool!.count(next === 'free' ? 'freeRetries' : 'retries');
-    if (next === 'free') this.#pick();
-    else this.#pickLater();
-    return true;
+    if (!this.placement!.failed(attempt, failure, rule)) this.fail(rule, detail);
   }
 
   /** Gives an answer up for another attempt, if its status is listed for that. The head of it is all that was read. */
   statusRetried(status: number, attempt: Attempt): boolean {
-    if (!this.pool!.row.retry.statuses.includes(status)) return false;
-    const others = this.tried.length + 1 < this.pool!.nodes.length;
-    if (!others || !this.retries!.afterStatus(status, this.head.method, this.body.whole) || !this.#enterBudget())
-      return false;
-    attempt.node.count('retries');
-    this.pool!.count('retries');
-    this.tried.push(attempt.node.row.slot);
-    this.#lastFailure = 'status';
+    if (!this.placement!.triesAfter(status, attempt)) return false;
     attempt.leave({ failed: true, keep: false });
     this.attempt = null;
-    this.#pickLater();
+    this.placement!.pickAfterStatus();
     return true;
   }
 
-  #enterBudget(): boolean {
-    if (this.#retrying) return true;
-    this.#retrying = this.pool!.beginRetry();
-    if (!this.#retrying) this.pool!.count('budgetRefused');
-    return this.#retrying;
-  }
-
-  #pickLater(): void {
-    this.#backoff = setTimeout(() => {
-      this.#backoff = null;
-      try {
-        this.#pick();
-      } catch (error) {
-        this.threw(error);
-      }
-    }, this.retries!.backoff(this.context.options.random.next()));
-  }
-
-  #fail(rule: FailureRule, why = ''): void {
+  /** No further attempt: our own answer says why. */
+  fail(rule: FailureRule, why = ''): void {
     this.end = rule.end;
     this.context.options.onEvent({
       level: 'debug',
@@ -387,14 +316,34 @@ export class Exchange implements Waiter, PickFor {
   }
 
   /** Answers ourselves and settles. */
-  answer(status: number, own: { detail: string; proxyError?: string; retryAfter?: number; location?: string }): void {
+  answer(status: number, own: OwnAnswer): void {
     this.status = status;
     this.#leave();
     const close =
-      status === 400 || !this.head.keepAlive || !this.body.complete || this.client.lastRequest || this.context.draining;
-    this.bytesOut += writeOwn(this.client, { status, close, id: this.id, head: this.head, ...own });
+      status === 400 ||
+      own.close === true ||
+      !this.head.keepAlive ||
+      !this.body.complete ||
+      this.client.lastRequest ||
+      this.context.draining;
+    this.bytesOut += writeOwn(this.client, { ...own, status, close, id: this.id, head: this.head });
     this.settle(this.end);
     this.client.exchangeEnded(close);
+  }
+
+  /**
+   * The lease under which this write was sent has ended: it leaves its node, nothing more of the answer is passed on, and
+   * it is not sent again. What became of it nobody knows. An answer of which a part has gone out is broken off.
+   */
+  cutWrite(): void {
+    if (this.settled) return this.client.cut();
+    this.pool!.count('writesCut');
+    this.end = 'cut';
+    this.attempt?.abort();
+    if (!this.answered) return this.answer(504, cutAnswer);
+    this.#leave();
+    this.client.cut();
+    this.settle('cut');
   }
 
   /** The client went away: nothing more is sent to it, and the node's connection ends. */
@@ -425,12 +374,11 @@ export class Exchange implements Waiter, PickFor {
     if (this.settled) return;
     this.settled = true;
     this.end = end;
-    if (this.#backoff !== null) clearTimeout(this.#backoff);
-    if (this.pool !== null) {
-      this.#stopWaiting();
-      if (this.#retrying) this.pool.endRetry();
-      this.pool.leave();
+    if (this.placement !== null) {
+      this.placement.end();
+      this.placement.pool.leave();
     }
+    this.held?.settled();
     // Before anyone is told: a listener that throws must not keep the snapshot.
     this.context.holds.release(this.#hold);
     countSettled(this);

@@ -80,6 +80,7 @@ export function outcomeOf(exchange: Exchange): Outcome {
     connectMs: exchange.connectMs,
     ttfbMs: last?.ttfbMs ?? -1,
     tries: exchange.tries,
+    epoch: exchange.placement?.sentEpoch ?? 0,
     end: exchange.end,
     header: (name) => head.header(name),
   };
@@ -109,6 +110,7 @@ export function refusedOutcome(refused: {
     connectMs: -1,
     ttfbMs: -1,
     tries: 0,
+    epoch: 0,
     end,
     header: () => undefined,
   };

@@ -32,6 +32,7 @@ export class Tunnel implements UpstreamUser {
   // ---- from the node ---------------------------------------------------------------------------------------------
 
   received(bytes: Buffer, length: number): void {
+    if (this.#attempt.exchange.held?.stands() === false) return;
     this.#attempt.node.count('bytesIn', length);
     this.#attempt.exchange.bytesOut += length;
     this.#arm();
@@ -88,6 +89,7 @@ export class Tunnel implements UpstreamUser {
   // ---- from the client -------------------------------------------------------------------------------------------
 
   fromClient(bytes: Buffer): void {
+    if (this.#attempt.exchange.held?.stands() === false) return;
     this.#attempt.node.count('bytesOut', bytes.length);
     this.#arm();
     if (!this.#upstream.send(bytes)) this.#client.readOn(false);

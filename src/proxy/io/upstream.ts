@@ -213,6 +213,13 @@ export class Upstream extends Timed {
     else this.user.connected();
   }
 
+  /** As destroy(), and what the kernel has not sent yet is thrown away where it can be. */
+  reset(): void {
+    if (this.state === 'closed') return;
+    if (!this.#tls && this.node.row.address.kind === 'tcp') this.socket.resetAndDestroy();
+    this.destroy();
+  }
+
   /** Lets go of the user and closes at once: nothing of this connection reaches anyone any more. */
   destroy(): void {
     if (this.state === 'closed') return;

@@ -1,0 +1,157 @@
+/**
+ * Where requests of a pool with a primary wait: writes for leave, in the order in which they came; reads for a replica
+ * that has caught up, or for a primary.
+ *
+ * The record is looked at every few milliseconds while anybody waits. When there is leave, the writes go out in order, as
+ * many as the primary takes. After a refused connection one goes ahead to try, and the others follow once it was sent: a
+ * node that starts again would get a thousand connections at once otherwise.
+ */
+import type { Millis } from '../../base/ids.ts';
+import type { Context } from './context.ts';
+
+const lookMs: Millis = 5;
+/** Begun in one turn of the loop. */
+const maxPerTurn = 64;
+const firstPause: Millis = 50;
+const longestPause: Millis = 500;
+
+export interface ParkedWrite {
+  /** Grows with each request of the thread. */
+  readonly order: number;
+  /** False: it goes on waiting, and so do those behind it. */
+  leaves(): boolean;
+}
+
+export interface WaitingRead {
+  /** False: it goes on waiting. */
+  leaves(): boolean;
+}
+
+/** Those of one pool. */
+export class WaitingRoom {
+  readonly #writes: ParkedWrite[] = [];
+  readonly #reads = new Set<WaitingRead>();
+  readonly #wake: (room: WaitingRoom) => void;
+  /** The slot that refused; -1: none did. */
+  #refusedBy = -1;
+  #pause: Millis = 0;
+  #tryAt: Millis = 0;
+  /** Goes ahead. */
+  #trial: ParkedWrite | null = null;
+
+  constructor(wake: (room: WaitingRoom) => void) {
+    this.#wake = wake;
+  }
+
+  get empty(): boolean {
+    return this.#writes.length === 0 && this.#reads.size === 0;
+  }
+
+  addWrite(write: ParkedWrite): void {
+    let at = this.#writes.length;
+    while (at > 0 && this.#writes[at - 1]!.order > write.order) at--;
+    this.#writes.splice(at, 0, write);
+    this.#wake(this);
+  }
+
+  addRead(read: WaitingRead): void {
+    this.#reads.add(read);
+    this.#wake(this);
+  }
+
+  removeWrite(write: ParkedWrite): void {
+    const at = this.#writes.indexOf(write);
+    if (at !== -1) this.#writes.splice(at, 1);
+    if (this.#trial === write) this.#trial = null;
+  }
+
+  removeRead(read: WaitingRead): void {
+    this.#reads.delete(read);
+  }
+
+  /** Whether a write has to wait though there is leave: others came before it, or the node of this slot refuses. */
+  holdsBack(write: ParkedWrite, slot: number, now: Millis): boolean {
+    if (this.#refusedBy !== -1 && this.#refusedBy !== slot) this.#cleared();
+    if (this.#writes.length > 0 && this.#writes[0] !== write) return true;
+    return this.#refusedBy !== -1 && ((this.#trial !== null && this.#trial !== write) || now < this.#tryAt);
+  }
+
+  /** A connection to the node of this slot could not be opened. */
+  refused(write: ParkedWrite, slot: number, now: Millis): void {
+    const first = this.#refusedBy !== slot;
+    if (!first && this.#trial !== write) return;
+    this.#refusedBy = slot;
+    this.#pause = first ? firstPause : Math.min(this.#pause * 2, longestPause);
+    this.#tryAt = now + this.#pause;
+    this.#trial = null;
+  }
+
+  /** On its way; ahead of the others, if the node refused before. */
+  goes(write: ParkedWrite): void {
+    if (this.#refusedBy !== -1) this.#trial = write;
+  }
+
+  /** It was sent: the node takes connections. */
+  sent(): void {
+    if (this.#refusedBy !== -1) this.#cleared();
+  }
+
+  #cleared(): void {
+    this.#refusedBy = -1;
+    this.#trial = null;
+  }
+
+  /** Lets go whoever may. */
+  look(): void {
+    for (let left = maxPerTurn; left > 0 && this.#writes.length > 0; left--) if (!this.#writes[0]!.leaves()) break;
+    for (const read of this.#reads) read.leaves();
+  }
+}
+
+export class Parking {
+  readonly #context: Context;
+  readonly #rooms = new Map<number, WaitingRoom>();
+  readonly #waiting = new Set<WaitingRoom>();
+  #order = 0;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  /** Of the pool in this slot. */
+  of(pool: number): WaitingRoom {
+    let room = this.#rooms.get(pool);
+    if (room === undefined) {
+      room = new WaitingRoom((one) => this.#watch(one));
+      this.#rooms.set(pool, room);
+    }
+    return room;
+  }
+
+  nextOrder(): number {
+    return this.#order++;
+  }
+
+  #watch(room: WaitingRoom): void {
+    this.#waiting.add(room);
+    this.#timer ??= setTimeout(() => this.#look(), lookMs);
+  }
+
+  #look(): void {
+    this.#timer = null;
+    for (const room of this.#waiting) {
+      try {
+        room.look();
+      } catch (error) {
+        this.#context.exception('the waiting room', error);
+      }
+      if (room.empty) this.#waiting.delete(room);
+    }
+    if (this.#waiting.size > 0) this.#timer ??= setTimeout(() => this.#look(), lookMs);
+  }
+
+  destroy(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+  }
+}
