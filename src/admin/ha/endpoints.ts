@@ -5,6 +5,7 @@ import type { Endpoint, Method } from '../endpoint.ts';
 import type { HaActions } from './actions.ts';
 import { takeBackup } from './backup.ts';
 import { changeMembers, leave, see, transfer } from './cluster.ts';
+import { grantLease, keepLease, revokeLease } from './leases.ts';
 import { acquireLock, extendLock, getLock, releaseLock } from './locks.ts';
 import { type HaOptions, HeldOpen, withHa } from './room.ts';
 import { casKey, deleteKey, getKey, listKeys, putKey } from './state.ts';
@@ -58,6 +59,15 @@ export function haEndpoints(options: HaOptions): readonly Endpoint[] {
       what: 'set a key if it is as expected: {"value": ..., "revision": 7} or {"value": ..., "expected": ...}',
       handle: (ha, context) => casKey(options, ha, context),
     }),
+    at('POST', '/api/ha/leases', {
+      what: 'grant a lease: {"ttlMs": 30000}',
+      handle: (ha, context) => grantLease(options, ha, context),
+    }),
+    at('PUT', '/api/ha/leases/:lease', {
+      what: 'keep a lease alive for another of its spans',
+      handle: (ha, context) => keepLease(options, ha, context),
+    }),
+    at('DELETE', '/api/ha/leases/:lease', { what: 'end a lease, and delete its keys', handle: revokeLease }),
     get('/api/ha/locks/:name', 'who has a lock, and who waits', getLock),
     at('POST', '/api/ha/locks/:name', {
       what: 'acquire a lock: {"owner": NAME, "ttlMs": 30000, "waitMs": 0}',

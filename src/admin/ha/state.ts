@@ -73,13 +73,14 @@ function write(ha: HaActions, { key, asked, when }: Wish): Response | Promise<Re
   if (!asked.has('value')) asked.fail('value is missing: send {"value": ...}');
   const value = asked.any('value');
   const options = writeOptionsOf(ha, asked);
+  const lease = asked.has('lease') && asked.any('lease') !== null ? asked.whole('lease') : null;
   const bytes = bytesOf(value ?? null, encoding);
   if (!bytes.ok) asked.fail(bytes.error);
   const wrong = asked.wrong();
   if (wrong !== null || !bytes.ok) return problemResponse(wrong!);
-  return ha.coordinator.kv.set(key, bytes.value, { ...options, when }).then(
+  return ha.coordinator.kv.set(key, bytes.value, { ...options, when, lease }).then(
     answered(ha, (written) => {
-      const shown = { key, value, ...(encoding === 'base64' && { encoding }) };
+      const shown = { key, value, ...(encoding === 'base64' && { encoding }), ...(lease !== null && { lease }) };
       const revision = written.committed ? { revision: written.value } : {};
       return json({ ...shown, ...revision, ...writtenFacts(ha, written) }, written.committed ? 200 : 202);
     }),

@@ -13,6 +13,7 @@ interface Options extends AdminOptions {
   readonly absent?: true;
   readonly max?: number;
   readonly after?: string | number;
+  readonly lease?: number;
 }
 
 const keyPath = (key: string): string => `/api/ha/state/${encodeURIComponent(key)}`;
@@ -47,8 +48,10 @@ function tell(fields: Fields, options: Options): void {
   process.stdout.write(fields['committed'] === true ? `${plain(fields['revision'])}\n` : 'handed on, not committed\n');
 }
 
+const leaseIn = ({ lease }: Options): object => (lease === undefined ? {} : { lease });
+
 async function set(key: string, given: string, options: Options): Promise<void> {
-  const body = { value: await readValue(given, options) };
+  const body = { value: await readValue(given, options), ...leaseIn(options) };
   const path = `${keyPath(key)}${queryOf({ consistency: options.consistency })}`;
   tell(await askHa(options, { method: 'PUT', path, body }), options);
 }
@@ -63,7 +66,14 @@ async function cas(key: string, given: string, options: Options): Promise<void> 
     options.expected === undefined
       ? { revision: options.revision ?? 0 }
       : { expected: await readValue(options.expected, options) };
-  tell(await askHa(options, { method: 'POST', path: `${keyPath(key)}/cas`, body: { value, ...when } }), options);
+  tell(
+    await askHa(options, {
+      method: 'POST',
+      path: `${keyPath(key)}/cas`,
+      body: { value, ...when, ...leaseIn(options) },
+    }),
+    options,
+  );
 }
 
 async function remove(key: string, options: Options): Promise<void> {
@@ -104,6 +114,7 @@ const consistency = (): Option =>
 export function addState(program: Command): void {
   const state = program.command('state').description('read and write the agreed keys of the cluster');
   const parse = ['--parse', 'VALUE is JSON (default: text)'] as const;
+  const lease = ['--lease <id>', 'the key goes when this lease ends', whole] as const;
   const valueHelp = 'the value; - reads it from standard input';
   withAdmin(state.command('get'))
     .description('print the value of a key; exits 1 if there is none')
@@ -115,6 +126,7 @@ export function addState(program: Command): void {
     .argument('<key>')
     .argument('<value>', valueHelp)
     .option(...parse)
+    .option(...lease)
     .addOption(consistency())
     .action(set);
   withAdmin(state.command('cas'))
@@ -125,6 +137,7 @@ export function addState(program: Command): void {
     .option('--expected <value>', 'it has this value')
     .option('--absent', 'there is no such key')
     .option(...parse)
+    .option(...lease)
     .action(cas);
   withAdmin(state.command('delete'))
     .description('delete a key; exits 1 if there is none')

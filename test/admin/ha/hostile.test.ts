@@ -27,10 +27,19 @@ describe('hostile requests to the cluster', () => {
     text.map((one) => `/api/ha/state/${one}`),
     text.map((one) => `/api/ha/state/${one}/cas`),
     text.map((one) => `/api/ha/locks/${one}`),
-    fc.constantFrom('/api/ha/state', '/api/ha/state/%', '/api/ha/state/%00', '/api/ha/cluster/members', '/ha/status'),
+    text.map((one) => `/api/ha/leases/${one}`),
+    fc.constantFrom(
+      '/api/ha/state',
+      '/api/ha/leases',
+      '/api/ha/cluster/backup',
+      '/api/ha/state/%',
+      '/api/ha/state/%00',
+      '/api/ha/cluster/members',
+      '/ha/status',
+    ),
   );
   const name = fc.constantFrom(
-    ...['value', 'owner', 'token', 'ttlMs', 'revision', 'expected', 'ticket', 'encoding', 'consistency'],
+    ...['value', 'owner', 'token', 'ttlMs', 'revision', 'expected', 'ticket', 'encoding', 'consistency', 'lease'],
     ...['at', 'max', 'after', 'prefix', 'add', 'force', '__proto__', 'constructor', 'x'],
   );
   const query = fc
