@@ -19,11 +19,14 @@ import type { ObservedConfig } from '../observe/source.ts';
 import type { Stats } from '../observe/stats-model.ts';
 import { AdminDoor } from './admin-door.ts';
 import { needsRestart } from './changes.ts';
-import { type ClusterEnd, ClusterMember } from './cluster-member.ts';
+import { type ClusterEnd, ClusterMember, type MemberLinks } from './cluster-member.ts';
 import type { Control, Loaded } from './control.ts';
+import { Failover, machineChannel } from './failover.ts';
+import { primaryKept } from './failover-reload.ts';
 import type { Log } from './log.ts';
 import { observe } from './observed.ts';
 import { OneAtATime } from './reload.ts';
+import { SoloMember } from './solo-member.ts';
 import type { ThreadPool } from './threads.ts';
 
 export type Load = () => Promise<Result<Loaded, readonly Problem[]>>;
@@ -59,6 +62,8 @@ export class App {
   readonly #ended = new AbortController();
   #onReload: () => void = () => {};
   #member: ClusterMember | null = null;
+  #solo: SoloMember | null = null;
+  #failover: Failover | null = null;
   #end: ClusterEnd | null = null;
   #onEnd: ((end: ClusterEnd) => void) | null = null;
   #draining: Promise<void> | null = null;
@@ -154,7 +159,7 @@ export class App {
   async start(): Promise<Result<null, readonly string[]>> {
     const door = await this.#door.open(this.config.admin.address);
     if (!door.ok) return err([door.error]);
-    const joined = await this.#join();
+    const joined = await this.#join(this.config);
     return joined.ok ? this.#control.start() : err([joined.error]);
   }
 
@@ -173,26 +178,55 @@ export class App {
   async close(): Promise<void> {
     this.#ended.abort();
     this.#observer.close();
-    await Promise.all([this.#door.close(), this.#control.close(), this.#member?.close()]);
+    this.#failover?.close();
+    await Promise.all([this.#door.close(), this.#control.close(), this.#member?.close(), this.#solo?.close()]);
   }
 
-  async #join(): Promise<Result<null, string>> {
-    const { cluster, dataDir } = this.config;
-    if (cluster === null) return ok(null);
-    const opened = await ClusterMember.open({
-      cluster,
-      dataDir,
-      version: this.#version,
-      admin: this.#door.address,
-      log: this.#log,
-      onEnd: (end) => {
-        this.#end = end;
-        this.#onEnd?.(end);
-      },
-    });
-    if (!opened.ok) return opened;
-    this.#member = opened.value;
+  /** As a member of a cluster, or, where pools with failover ask for it, of a cluster of one. */
+  async #join({ cluster, dataDir, pools }: Config): Promise<Result<null, string>> {
+    if (this.#failover !== null) return ok(null);
+    const about = { dataDir, version: this.#version, log: this.#log, links: this.#links(), onEnd: this.#endSoon };
+    if (cluster !== null) {
+      const opened = await ClusterMember.open({ ...about, cluster, admin: this.#door.address });
+      if (!opened.ok) return opened;
+      this.#member = opened.value;
+      this.#useFailover(opened.value);
+    } else if (pools.some(({ failover }) => failover !== null)) {
+      const opened = await SoloMember.open(about);
+      if (!opened.ok) return opened;
+      this.#solo = opened.value;
+      this.#useFailover(opened.value);
+    }
     return ok(null);
+  }
+
+  readonly #endSoon = (end: ClusterEnd): void => {
+    this.#failover?.void(end.why);
+    this.#end = end;
+    this.#onEnd?.(end);
+  };
+
+  #links(): MemberLinks {
+    return {
+      moving: (pool) => this.#failover?.moving(pool),
+      void: (why) => this.#failover?.void(why),
+      told: ({ from, channel, bytes }) => {
+        if (channel === machineChannel) this.#failover?.told(from, bytes);
+      },
+    };
+  }
+
+  #useFailover({ host, coordinator }: Pick<ClusterMember, 'host' | 'coordinator'>): void {
+    const control = this.#control;
+    this.#failover = new Failover({
+      host,
+      coordinator,
+      primary: control.scoreboard.primary,
+      monitor: control.monitor,
+      tlsOf: (pool) => control.loaded.upstreamTls.get(pool) ?? null,
+      onEvent: ({ level, event, pool, text }) => this.#log[level](`failover: ${pool}: ${text}`, { event, pool }),
+    });
+    control.failover = this.#failover;
   }
 
   /** Opens log files by their names again. */
@@ -238,8 +272,12 @@ export class App {
     if (!loaded.ok) return this.#failed(loaded.error);
     const restart = needsRestart(this.config, loaded.value.config);
     if (restart.length > 0) return this.#refused(restart);
+    const lost = primaryKept(this.#failover, this.config, loaded.value.config);
+    if (lost.length > 0) return this.#refused(lost);
     const door = await this.#door.open(loaded.value.config.admin.address);
     if (!door.ok) return this.#refused([door.error]);
+    const joined = await this.#join(loaded.value.config);
+    if (!joined.ok) return this.#refused([joined.error]);
     const before = this.#control.loaded;
     const applied = await this.#control.apply(loaded.value);
     if (!applied.ok) {

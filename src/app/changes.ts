@@ -24,8 +24,12 @@ export function describeChanges(from: Config, to: Config): string[] {
  */
 export function needsRestart(from: Config, to: Config): string[] {
   const [before, after] = [from.cluster, to.cluster];
-  if (before === null && after === null) return [];
   const restart = 'restart the process for that, or set it back';
+  const keeps = ({ pools }: Config): boolean => pools.some(({ failover }) => failover !== null);
+  if (before === null && after === null) {
+    const moved = from.dataDir !== to.dataDir && keeps(from) && keeps(to);
+    return moved ? [`dataDir was changed: ${restart}`] : [];
+  }
   if (before === null) return [`cluster was added: ${restart}`];
   if (after === null) return [`cluster was removed: ${restart}`];
   const keys = fields(before, after, ['key', 'zone']).map((key) => `cluster.${key}`);

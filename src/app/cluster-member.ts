@@ -16,7 +16,7 @@ import { MemberCoordinator } from '../cluster/io/coordinator.ts';
 import { parseClusterKeys } from '../cluster/io/keyring.ts';
 import { type CallResult, MemberHost } from '../cluster/io/member-host.ts';
 import { backupNow } from '../cluster/io/online-backup.ts';
-import type { Call, CallError, MemberEvent, MemberOptions, MemberStatus } from '../cluster/member/contract.ts';
+import type { Call, CallError, MemberEvent, MemberOptions, MemberStatus, Telling } from '../cluster/member/contract.ts';
 import type { ClusterConfig, ListenAddress } from '../config/model.ts';
 import type { ObservedCluster } from '../observe/cluster-source.ts';
 import { GossipCounts, observeCluster } from './cluster-observed.ts';
@@ -31,8 +31,17 @@ export interface ClusterMemberOptions {
   /** Of the admin API, told to the others. */
   readonly admin: ListenAddress | null;
   readonly log: Log;
+  /** What concerns the writes of pools with failover. */
+  readonly links: MemberLinks;
   /** The process has to end. Told once. */
   onEnd(end: ClusterEnd): void;
+}
+
+/** Each takes effect before it returns. */
+export interface MemberLinks {
+  moving(pool: string): void;
+  void(why: string): void;
+  told(word: Telling): void;
 }
 
 export interface ClusterEnd {
@@ -81,7 +90,12 @@ export class ClusterMember {
         gossip.heard(event);
         tell(event, log);
       },
-      onVoidLeases: (why) => log.debug(`cluster: write leases are void: ${why}`, { event: 'cluster-leases-void' }),
+      onMoving: (pool) => options.links.moving(pool),
+      onTold: (word) => options.links.told(word),
+      onVoidLeases: (why) => {
+        options.links.void(why);
+        log.debug(`cluster: write leases are void: ${why}`, { event: 'cluster-leases-void' });
+      },
       onProblem: (line) => log.warn(`cluster: ${line}`, { event: 'cluster-problem' }),
     });
     if (!opened.ok) return opened;

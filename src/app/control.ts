@@ -12,9 +12,11 @@ import { sameData } from '../base/equal.ts';
 import type { Millis, NodeId } from '../base/ids.ts';
 import type { Random } from '../base/random.ts';
 import { err, ok, type Result } from '../base/result.ts';
+import { monotonicNow } from '../cluster/io/clocks.ts';
 import type { TlsRead } from '../config/io/files.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Config, ListenAddress } from '../config/model.ts';
+import type { NodeHealthReport } from '../health/contract.ts';
 import { type HealthChange, HealthMonitor } from '../health/io/monitor.ts';
 import type { PoolSpec } from '../health/policy.ts';
 import type { NodeSignal } from '../proxy/outcome.ts';
@@ -26,6 +28,7 @@ import { Scoreboard } from '../scoreboard/scoreboard.ts';
 import { ExpiryWatch, TicketKeys } from './certificates.ts';
 import { describeChanges } from './changes.ts';
 import { ConfigListeners, type WantedListeners } from './config-listeners.ts';
+import type { PoolPlace } from './failover-board.ts';
 import { HealthBoard } from './health-board.ts';
 import type { Log } from './log.ts';
 import { unresolvedNames } from './names.ts';
@@ -62,6 +65,12 @@ interface Place {
   readonly generation: number;
 }
 
+/** What failover wants to know: checks of nodes, and where they are in the scoreboard. */
+export interface FailoverLink {
+  configure(config: Config, places: ReadonlyMap<string, PoolPlace>): void;
+  report(report: NodeHealthReport): void;
+}
+
 /** What came of a config: phrases that say what changed, or lines that say why nothing did. */
 export type Applied = Result<readonly string[], readonly string[]>;
 
@@ -83,6 +92,8 @@ export class Control {
   readonly #ticketKeys = new TicketKeys(performance.now());
   readonly #expiry = new ExpiryWatch(Date.now());
   #places: ReadonlyMap<string, Place> = new Map();
+  #failover: FailoverLink | null = null;
+  #rows: Tables | null = null;
   #loaded: Loaded;
   #version = 0;
   #firstRound = false;
@@ -98,11 +109,13 @@ export class Control {
     this.slots = new Slots(this.scoreboard);
     this.#board = new HealthBoard(this.scoreboard);
     this.monitor = new HealthMonitor({
-      now: () => performance.now(),
+      // The clock of leases: reports of checks are compared with them.
+      now: monotonicNow,
       wallNow: Date.now,
       random: options.random,
       onChange: (change) => this.#healthChanged(change),
       log: ({ level, event, message, fields }) => this.#log[level](message, { event, ...fields }),
+      onReport: (report) => this.#failover?.report(report),
     });
     this.threads = new ThreadPool({
       scoreboard: this.scoreboard,
@@ -141,6 +154,17 @@ export class Control {
     return this.#firstRound;
   }
 
+  /** Told of all that comes, and at once of what is there. */
+  set failover(link: FailoverLink) {
+    this.#failover = link;
+    this.#tellPlaces();
+  }
+
+  #tellPlaces(): void {
+    if (this.#rows !== null)
+      this.#failover?.configure(this.#loaded.config, poolPlaces(this.#loaded.config, this.#rows));
+  }
+
   /** Real addresses by listener name. */
   listeners(): ReadonlyMap<string, ListenAddress> {
     return this.#listeners.addresses();
@@ -158,7 +182,9 @@ export class Control {
     const rows = this.#build(this.#loaded);
     if (!rows.ok) return rows;
     this.#places = placesOf(rows.value);
+    this.#rows = rows.value;
     this.monitor.configure(poolSpecs(this.#loaded));
+    this.#tellPlaces();
     this.#publisher.publish(rows.value, ++this.#version);
     this.#housekeeper = setInterval(() => this.#keepHouse(), housekeeping).unref();
     void this.#warnOfNames(config);
@@ -183,7 +209,9 @@ export class Control {
     this.#log.setLevel(next.config.log.level);
     this.#places = placesOf(rows.value);
     this.#board.keepOnly(new Set([...this.#places.values()].map(({ node }) => node)));
+    this.#rows = rows.value;
     this.monitor.configure(poolSpecs(next));
+    this.#tellPlaces();
     // The old snapshot serves until the new nodes are known: a pool whose nodes are all new would have none that is fit.
     await this.#firstHealth();
     const version = ++this.#version;
@@ -299,6 +327,18 @@ const poolSpecs = ({ config, upstreamTls }: Loaded): PoolSpec[] =>
   }));
 
 const placeName = (pool: string, node: string): string => JSON.stringify([pool, node]);
+
+function poolPlaces(config: Config, rows: Tables): ReadonlyMap<string, PoolPlace> {
+  const slots = new Map(rows.pools.map(({ name, slot }) => [name, slot]));
+  return new Map(
+    config.pools.flatMap(({ name, split }): [string, PoolPlace][] => {
+      const slot = slots.get(name);
+      if (split === null || slot === undefined) return [];
+      const nodes = new Map((rows.nodes.get(name) ?? []).map((row) => [row.id as string, row]));
+      return [[name, { slot, nodes, split }]];
+    }),
+  );
+}
 
 function placesOf(rows: Tables): ReadonlyMap<string, Place> {
   const places = new Map<string, Place>();

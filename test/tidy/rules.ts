@@ -52,6 +52,8 @@ const table: Readonly<Record<string, readonly string[]>> = {
     'proxy/outcome.ts',
     'health/contract.ts',
     'cluster/coordinator.ts',
+    'cluster/failover/contract.ts',
+    'cluster/failover/model.ts',
     'cluster/member/contract.ts',
     'cluster/replica/command.ts',
     'cluster/replica/model.ts',
@@ -59,7 +61,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   ],
   app: [
     ...['base', 'config', 'scoreboard', 'balancers', 'health', 'routing', 'proxy', 'observe', 'admin'],
-    ...['cluster', 'cluster/member', 'cluster/io'],
+    ...['cluster', 'cluster/member', 'cluster/failover', 'cluster/io'],
   ],
   cli: ['base', 'config', 'scoreboard', 'balancers', 'health', 'routing', 'proxy', 'observe', 'admin', 'app'],
 };

@@ -1,0 +1,156 @@
+/**
+ * What failover decided, into the scoreboard: where writes of a pool go and until when, which nodes take its reads.
+ *
+ *   machine's BoardWrite --+
+ *                          +--> PrimaryBoard (scoreboard/primary.ts) --> every data thread, without a message
+ *   reports of nodes ------+
+ *
+ * Rows of nodes move when a config is reloaded: then all is written again, to their new places.
+ */
+import type { Millis } from '../base/ids.ts';
+import type { BoardWrite, NodeReport } from '../cluster/failover/contract.ts';
+import type { SplitConfig } from '../config/model.ts';
+import type { PrimaryBoard, ReaderKind } from '../scoreboard/primary.ts';
+
+export interface NodeSlot {
+  readonly slot: number;
+  readonly generation: number;
+}
+
+/** Where a pool and its nodes are in the scoreboard, and what its file says of reads. */
+export interface PoolPlace {
+  readonly slot: number;
+  readonly nodes: ReadonlyMap<string, NodeSlot>;
+  readonly split: Pick<SplitConfig, 'maxLag' | 'minReplicas'>;
+}
+
+interface PoolOnBoard {
+  place: PoolPlace;
+  written: BoardWrite | null;
+  /** As last put into the scoreboard. */
+  epoch: number;
+  /** Newest of each node. */
+  readonly reports: Map<string, NodeReport>;
+  /** Too few replicas for writes (`split.minReplicas`); empty if there are enough. */
+  lacking: string;
+}
+
+export class FailoverBoard {
+  readonly #primary: PrimaryBoard;
+  readonly #now: () => Millis;
+  readonly #pools = new Map<string, PoolOnBoard>();
+
+  constructor(primary: PrimaryBoard, now: () => Millis) {
+    this.#primary = primary;
+    this.#now = now;
+  }
+
+  /** The pools with failover of the config that comes into force. What was decided about them stays. */
+  configure(places: ReadonlyMap<string, PoolPlace>): void {
+    for (const name of this.#pools.keys()) if (!places.has(name)) this.#pools.delete(name);
+    for (const [name, place] of places) {
+      const known = this.#pools.get(name);
+      if (known === undefined) {
+        this.#pools.set(name, { place, written: null, epoch: 0, reports: new Map(), lacking: '' });
+        continue;
+      }
+      known.place = place;
+      for (const node of known.reports.keys()) if (!place.nodes.has(node)) known.reports.delete(node);
+      this.#put(known);
+    }
+  }
+
+  write(board: BoardWrite): void {
+    const pool = this.#pools.get(board.pool);
+    if (pool === undefined) return;
+    pool.written = board;
+    this.#put(pool);
+  }
+
+  report(report: NodeReport): void {
+    const pool = this.#pools.get(report.pool);
+    if (pool === undefined || !pool.place.nodes.has(report.node)) return;
+    pool.reports.set(report.node, report);
+    this.#reader(pool, report.node);
+    const lacking = this.#lacking(pool);
+    if (lacking !== pool.lacking) this.#put(pool);
+  }
+
+  /** Writes that data threads hold, and the highest position of the epoch that clients were told of. */
+  held(name: string): { readonly writing: number; readonly passed: number | null } | null {
+    const pool = this.#pools.get(name);
+    if (pool?.written === null || pool === undefined) return null;
+    const { slot } = pool.place;
+    return { writing: this.#primary.writing(slot), passed: this.#primary.passed(slot, pool.written.epoch) };
+  }
+
+  parked(name: string): number {
+    const pool = this.#pools.get(name);
+    return pool === undefined ? 0 : this.#primary.parked(pool.place.slot);
+  }
+
+  /** Why writes wait here though the pool has a primary; empty if they don't. */
+  lacking(name: string): string {
+    return this.#pools.get(name)?.lacking ?? '';
+  }
+
+  /** Nobody writes any more: this process ends. */
+  close(): void {
+    for (const pool of this.#pools.values()) {
+      if (pool.written === null) continue;
+      pool.written = { ...pool.written, writeUntil: 0, otherwise: 'refuse', why: 'this process ends' };
+      this.#put(pool);
+    }
+  }
+
+  #put(pool: PoolOnBoard): void {
+    const { place, written } = pool;
+    if (written === null) return;
+    const { epoch, node, writeUntil, cutAt, otherwise, forks } = written;
+    if (epoch !== pool.epoch) {
+      // What was known of positions is of another epoch.
+      for (const { slot } of place.nodes.values()) this.#primary.beginEra(slot);
+      pool.epoch = epoch;
+    }
+    pool.lacking = this.#lacking(pool);
+    const target = node === null ? null : (place.nodes.get(node) ?? null);
+    const now = this.#now();
+    const may = writeUntil > now && target !== null;
+    const mode = !may ? otherwise : pool.lacking === '' ? 'send' : 'park';
+    const until = mode === 'send' ? writeUntil : 0;
+    this.#primary.write(place.slot, { mode, epoch, node: target, writeUntil: until, cutAt, forks }, now);
+    for (const name of place.nodes.keys()) this.#reader(pool, name);
+  }
+
+  #reader({ place, written, reports }: PoolOnBoard, name: string): void {
+    const node = place.nodes.get(name);
+    if (node === undefined) return;
+    const report = reports.get(name);
+    const kind: ReaderKind =
+      written?.readers.includes(name) !== true
+        ? 'none'
+        : name === written.node || isNear(report, place.split.maxLag)
+          ? 'fit'
+          : 'behind';
+    this.#primary.setReader({ pool: place.slot, node: node.slot }, { kind, lag: report?.lag ?? null });
+    if (kind === 'none' || report?.up !== true) return;
+    // A node that has not heard of this epoch counts in the epoch before.
+    const isOld = report.epoch !== null && report.epoch < (written?.epoch ?? 0);
+    this.#primary.setPosition(node.slot, isOld ? null : report.position);
+  }
+
+  #lacking({ place, written, reports }: PoolOnBoard): string {
+    const { minReplicas, maxLag } = place.split;
+    if (minReplicas === 0 || written === null) return '';
+    const following = written.readers.filter((name) => {
+      const report = reports.get(name);
+      return name !== written.node && report?.up === true && isNear(report, maxLag);
+    });
+    return following.length >= minReplicas
+      ? ''
+      : `${following.length} of at least ${minReplicas} replicas follow (split.minReplicas)`;
+  }
+}
+
+const isNear = (report: NodeReport | undefined, maxLag: Millis | null): boolean =>
+  maxLag === null || (report?.lag ?? 0) <= maxLag;

@@ -1,0 +1,32 @@
+/**
+ * What a reload may not do to a pool with failover (AGREEMENT.md 3.1): take its primary away, or the node that is just
+ * becoming it. One line each, with the way out; empty if all stays where it is.
+ */
+import type { PoolRecord, Target } from '../cluster/failover/model.ts';
+import type { Config, PoolConfig } from '../config/model.ts';
+import type { Failover } from './failover.ts';
+
+export function primaryKept(failover: Pick<Failover, 'status'> | null, from: Config, to: Config): string[] {
+  if (failover === null) return [];
+  const before = from.pools.filter((pool) => pool.failover !== null);
+  return before.flatMap(({ name }) => {
+    const record = failover.status(name)?.record ?? null;
+    const after = to.pools.find((pool) => pool.name === name);
+    // A pool that is gone as a whole takes its requests with it.
+    return record === null || after === undefined ? [] : lossesOf(record, after);
+  });
+}
+
+function lossesOf(record: PoolRecord, { name, failover, nodes }: PoolConfig): string[] {
+  if (failover === null)
+    return [`pool ${name} has epoch ${record.epoch}, and would write to all its nodes: restart the process for that`];
+  const held: Target[] = record.target === null ? [] : [record.target];
+  if (record.phase === 'pending' && record.last !== null) held.push(record.last.target);
+  return held.flatMap(({ node, url }) => {
+    const found = nodes.find(({ id }) => id === node);
+    if (found?.url === url) return [];
+    const what = found === undefined ? 'is not in the new config' : `has another url in the new config, ${found.url}`;
+    const place = record.phase === 'open' ? 'is the primary' : 'takes part in a change of primary';
+    return [`pool ${name}: node ${node} at ${url} ${place} and ${what}: evenkeel failover switch ${name}, then reload`];
+  });
+}
