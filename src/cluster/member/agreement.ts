@@ -6,7 +6,7 @@
  * Who proposes, changes or reads here gets its answer by a function of its own, once. Beside that: the agreed clock, the
  * leader's `expire`, snapshots (written in slices, between other work), and what an entry of a newer version means.
  */
-import type { Millis } from '../../base/ids.ts';
+import type { MemberId, Millis } from '../../base/ids.ts';
 import type { PoolRecord } from '../failover/model.ts';
 import type { Change, Outcome, Persist, RaftEvent, RaftInput, RaftOutput, RaftStatus } from '../raft/contract.ts';
 import type { Restored } from '../raft/model.ts';
@@ -17,6 +17,7 @@ import { Replica } from '../replica/replica.ts';
 import { Capture, restore } from '../replica/snapshot.ts';
 import type { Core } from './core.ts';
 import { Moving } from './moving.ts';
+import { type LogEnd, noEnd } from './words.ts';
 
 export interface AgreementNews {
   raftEvent(event: RaftEvent): void;
@@ -34,6 +35,8 @@ export class Agreement {
   readonly raft: Raft;
   readonly clock: AgreedClock;
   replica: Replica;
+  /** The end of the log as this run started. */
+  readonly began: LogEnd;
   readonly #core: Core;
   readonly #news: AgreementNews;
   readonly #moving: Moving;
@@ -65,6 +68,8 @@ export class Agreement {
       },
       restored,
     );
+    const { lastTerm: term, lastIndex: index } = this.raft.status();
+    this.began = { term, index };
     this.clock = new AgreedClock({ wall: options.wall + (now - options.now), monotonic: now });
     this.replica = new Replica(limits);
     this.#snapshotAt = restored.snapshot.index;
@@ -95,6 +100,12 @@ export class Agreement {
   agreedTime(): Millis | null {
     if (!this.clock.live && this.status.role === 'leader') this.clock.heard(this.agreedNow, this.#core.now, true);
     return this.clock.live ? this.agreedNow : null;
+  }
+
+  /** Leader: what this member acknowledged to have on disk. */
+  acknowledgedBy(id: MemberId): LogEnd {
+    const end = this.raft.ackedBy(id);
+    return end === null ? noEnd : { term: end.lastTerm, index: end.lastIndex };
   }
 
   /** As of the last step or take; asked for many times between two. */

@@ -21,6 +21,7 @@ import {
   type Ask,
   type FirstVoter,
   type Head,
+  type LogEnd,
   type Told,
   type ToldRefusal,
   tellBytesMax,
@@ -77,6 +78,8 @@ const tellBytes = (from: ByteReader): Uint8Array => {
   const bytes = from.bytes();
   return bytes.byteLength <= tellBytesMax ? bytes : from.fail(bytes);
 };
+const writeEnd = (to: ByteWriter, { term, index }: LogEnd): ByteWriter => to.number(term).number(index);
+const readEnd = (from: ByteReader): LogEnd => ({ term: from.number(), index: from.number() });
 const word32 = (from: ByteReader): number => {
   const value = from.number();
   return value < 2 ** 32 ? value : from.fail(0);
@@ -181,12 +184,18 @@ const words: Codecs<Word> = {
     read: (from) => ({ why: from.oneOf(awayReasons), both: from.number() }),
   },
   who: {
-    write: (to, w) => void to.number(w.both).number(w.last).text(w.proof).text(w.address),
-    read: (from) => ({ both: from.number(), last: from.number(), proof: proof(from), address: address(from) }),
+    write: (to, w) => {
+      to.number(w.both).number(w.last).text(w.proof);
+      writeEnd(to, w.had).text(w.address);
+    },
+    read: (from) => ({
+      ...{ both: from.number(), last: from.number(), proof: proof(from) },
+      ...{ had: readEnd(from), address: address(from) },
+    }),
   },
   run: {
-    write: (to, w) => void to.number(w.after).text(w.proof).text(w.address),
-    read: (from) => ({ after: from.number(), proof: proof(from), address: address(from) }),
+    write: (to, w) => void writeEnd(to.number(w.after).text(w.proof), w.had).text(w.address),
+    read: (from) => ({ after: from.number(), proof: proof(from), had: readEnd(from), address: address(from) }),
   },
   tell: {
     write: (to, w) => void to.byte(w.channel).bytes(w.bytes),

@@ -7,6 +7,9 @@
  *   a lower boot, or that boot's     an old copy of its disk runs: nothing that it says counts. It is told which run is
  *   other run                        known, with the proof that this run gave of itself
  *
+ * A copy that was made within the run that is known is found out by the leader that counted its acknowledgements, as
+ * long as it leads: what it acknowledged is not on the disk. Only a voter that it knows is believed that.
+ *
  * A proof is what only that disk and its copies can say of a run. So nobody else can make a member believe that its disk
  * is an old copy; and however high a copy's boot has grown by starts that nobody heard, it does not know of the run that
  * the others knew. Late words of a run that has ended are asked too; the run of now sees that it is not meant.
@@ -15,11 +18,12 @@
  */
 import type { MemberId, Millis } from '../../base/ids.ts';
 import type { Address } from '../swim/model.ts';
+import type { Agreement } from './agreement.ts';
 import type { KnownRun, PeerName } from './contract.ts';
 import type { Core } from './core.ts';
 import type { Lineage } from './lineage.ts';
 import { runOf } from './rules.ts';
-import type { Word } from './words.ts';
+import { type LogEnd, noEnd, type Word } from './words.ts';
 
 /** Words of one run that wait until it counts; more are lost, as on any net. */
 const heldMax = 256;
@@ -52,6 +56,7 @@ export class Identity {
   readonly #lineage: Lineage;
   /** Other voters, as far as is known. */
   readonly #voters: () => readonly MemberId[];
+  readonly #agreement: () => Agreement | null;
   readonly #known: Map<MemberId, KnownRun>;
   /** By uid and run: those that do not count yet. */
   readonly #waiting = new Map<string, Waiting>();
@@ -66,11 +71,13 @@ export class Identity {
       readonly boots: ReadonlyMap<MemberId, KnownRun>;
       readonly lineage: Lineage;
       readonly voters: () => readonly MemberId[];
+      readonly agreement: () => Agreement | null;
     },
   ) {
     this.#core = core;
     this.#lineage = parts.lineage;
     this.#voters = parts.voters;
+    this.#agreement = parts.agreement;
     this.#known = new Map(parts.boots);
   }
 
@@ -122,12 +129,15 @@ export class Identity {
     const to = address ?? book.addressOf(id);
     if (to === null) return;
     const { both: last, proof } = this.#known.get(id) ?? { both: 0, proof: '' };
-    this.#core.sayAt(to, { kind: 'who', both, last, proof, address: options.address });
+    const had = this.#agreement()?.acknowledgedBy(id) ?? noEnd;
+    this.#core.sayAt(to, { kind: 'who', both, last, proof, had, address: options.address });
   }
 
   /** Somebody asks this run what it is, and says what it knows. */
-  asked(by: Speaking, { both, last, proof, address }: Who): void {
+  asked(by: Speaking, { both, last, proof, had, address }: Who): void {
     if (both !== this.#lineage.own) return;
+    if (this.#voters().includes(by.id) && this.#core.rules.hasForgotten(this.#began, had))
+      return this.#isOldCopy(by.id);
     const ours = last === 0 || this.#lineage.has(last);
     const proved = !ours && this.#lineage.made(last, proof);
     if (this.#core.rules.isLostRun({ proved, ours })) return this.#isOldCopy(by.id);
@@ -142,7 +152,7 @@ export class Identity {
     const { uid, boot, book, options } = this.#core;
     this.#core.stop(
       'amnesia',
-      `member ${book.nameOf(by)} knows a later run of ${options.name} (${uid}, boot ${boot}) than its data folder: this ` +
+      `member ${book.nameOf(by)} knows of ${options.name} (${uid}, boot ${boot}) what its data folder does not: this ` +
         'folder is an old copy, or two processes run on copies of one; start it with an empty data folder, and it takes its place anew',
     );
   }
@@ -157,17 +167,22 @@ export class Identity {
     );
   }
 
+  get #began(): LogEnd {
+    return this.#agreement()?.began ?? noEnd;
+  }
+
   #sayRun(to: Address, after: number): void {
     const { address } = this.#core.options;
-    this.#core.sayAt(to, { kind: 'run', after, proof: this.#lineage.proof, address });
+    this.#core.sayAt(to, { kind: 'run', after, proof: this.#lineage.proof, had: this.#began, address });
   }
 
   /** A member says what its run is. */
-  told(from: Speaking, { after, proof, address }: Run): void {
+  told(from: Speaking, { after, proof, had, address }: Run): void {
     const both = runOf(from.boot, from.run);
     const verdict = this.#verdict(from.id, both);
     if (verdict === 'same') return;
-    if (verdict === 'amnesia') return this.#refuse(from, both);
+    const acknowledged = this.#agreement()?.acknowledgedBy(from.id) ?? noEnd;
+    if (verdict === 'amnesia' || this.#core.rules.hasForgotten(had, acknowledged)) return this.#refuse(from, both);
     const waiting = this.#wait(from.id, both);
     if (waiting === null || waiting.answered) return;
     const wasAsked = waiting.askedAt !== Number.NEGATIVE_INFINITY;

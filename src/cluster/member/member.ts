@@ -47,6 +47,7 @@ export class Member {
       boots,
       lineage: new Lineage(this.#core, { runs: facts.runs ?? null, proofOf }),
       voters: () => this.#otherVoters(),
+      agreement: () => this.#house?.agreement ?? null,
     });
     this.#door = new Door(this.#core, {
       identity: this.#identity,

@@ -3,6 +3,7 @@
  * alone and a simulation can plant the breach of one. The rules of agreement itself are in raft/rules.ts.
  */
 import type { Millis } from '../../base/ids.ts';
+import type { LogEnd } from './words.ts';
 
 export interface MemberRules {
   /** A write lease counts from when its request was sent, on the clock of who asked (2.3). */
@@ -27,6 +28,8 @@ export interface MemberRules {
   bootVerdict(known: number | undefined, heard: number): 'same' | 'newer' | 'amnesia';
   /** A newer run counts only if its disk knows of the run that counted before (7.2). `known`: 0 if none did. */
   followsOn(known: number, after: number): boolean;
+  /** What a disk acknowledged to have is on it as its next run starts, or it was taken back (7.2). */
+  hasForgotten(had: LogEnd, acknowledged: LogEnd): boolean;
   /** A run that only this disk can have made, and that it does not know of: so this is an old copy of it (7.2). */
   isLostRun(run: { readonly proved: boolean; readonly ours: boolean }): boolean;
   /** What was not answered is asked again under the same number, so that it is applied once (8.2). */
@@ -60,6 +63,8 @@ export const safeRules: MemberRules = {
     return known === heard ? 'same' : 'amnesia';
   },
   followsOn: (known, after) => known === after,
+  hasForgotten: (had, acknowledged) =>
+    had.term < acknowledged.term || (had.term === acknowledged.term && had.index < acknowledged.index),
   isLostRun: ({ proved, ours }) => proved && !ours,
   numberOfRetry: (number) => number,
   stamp: (clock, state) => Math.max(clock, state),

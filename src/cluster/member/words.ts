@@ -85,12 +85,30 @@ export type Word =
       /** The newest run of that member which counts here, with its proof; 0 and empty: none. */
       readonly last: number;
       readonly proof: string;
+      /** What it acknowledged to have on disk in that run, as the leader that asks knows it. */
+      readonly had: LogEnd;
       /** Of who asks. */
       readonly address: Address;
     }
-  /** `after`: the run that was asked about; 0: nobody asked, or nothing was known. `address`: of who speaks. */
-  | { readonly kind: 'run'; readonly after: number; readonly proof: string; readonly address: Address }
+  | {
+      readonly kind: 'run';
+      /** The run that was asked about; 0: nobody asked, or nothing was known. */
+      readonly after: number;
+      readonly proof: string;
+      /** What it had on disk as it started. */
+      readonly had: LogEnd;
+      /** Of who speaks. */
+      readonly address: Address;
+    }
   | { readonly kind: 'tell'; readonly channel: number; readonly bytes: Uint8Array };
+
+/** The last entry of a log; zeros: none. What is on a disk only grows in this order: term, then index. */
+export interface LogEnd {
+  readonly term: number;
+  readonly index: number;
+}
+
+export const noEnd: LogEnd = { term: 0, index: 0 };
 
 /** Longest `tell`. */
 export const tellBytesMax: Bytes = 32 * 1024;

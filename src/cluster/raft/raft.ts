@@ -31,6 +31,7 @@ import { receive } from './receive.ts';
 import { advanceCommit, feedAll } from './replication.ts';
 import type { LeaderRole } from './role-state.ts';
 import { dropReadLease, stepDown } from './roles.ts';
+import type { LogPoint } from './rules.ts';
 import { finishInstall, resendPieces, tookSnapshot } from './snapshots.ts';
 import { appliedBy, statusOf, wakeAt } from './status.ts';
 import {
@@ -97,6 +98,14 @@ export class Raft {
   /** Leader: what each member has applied, as far as is known; itself included. Else only itself. */
   appliedBy(): ReadonlyMap<MemberId, Index> {
     return appliedBy(this.#core);
+  }
+
+  /** Leader: the last entry that this member acknowledged, in whatever run; null if it did not, or it is compacted. */
+  ackedBy(id: MemberId): LogPoint | null {
+    const { role, log } = this.#core;
+    const match = role.at === 'leader' ? (role.peers.get(id)?.match ?? 0) : 0;
+    const term = match === 0 ? null : log.term(match);
+    return term === null || term === undefined ? null : { lastIndex: match, lastTerm: term };
   }
 
   /** Leader: other members that may hold a read lease now. */

@@ -99,6 +99,8 @@ const firstVoters = fc
   .filter((all) => new Set(all.map((one) => one.id)).size === all.length)
   .map((all) => all.sort((a, b) => (a.address < b.address ? -1 : 1)));
 
+const had = fc.record({ term: count, index: count });
+
 const word: fc.Arbitrary<Word> = fc.oneof(
   raft.map((message) => ({ kind: 'raft' as const, message })),
   fc.record({ kind: fc.constant('form' as const), name, address, set: hex, promised: fc.option(firstVoters) }),
@@ -145,9 +147,10 @@ const word: fc.Arbitrary<Word> = fc.oneof(
     both: count,
     last: count,
     proof: fc.oneof(fc.constant(''), hex),
+    had,
     address,
   }),
-  fc.record({ kind: fc.constant('run' as const), after: count, proof: fc.oneof(fc.constant(''), hex), address }),
+  fc.record({ kind: fc.constant('run' as const), after: count, proof: fc.oneof(fc.constant(''), hex), had, address }),
   fc.record({ kind: fc.constant('tell' as const), channel: fc.nat(255), bytes: fc.uint8Array({ maxLength: 40 }) }),
 );
 

@@ -3,6 +3,7 @@ import { memberId } from '../../../src/base/ids.ts';
 import { decodeWord, encodeWord } from '../../../src/cluster/member/codec.ts';
 import type { PeerName } from '../../../src/cluster/member/contract.ts';
 import { runOf } from '../../../src/cluster/member/rules.ts';
+import { noEnd } from '../../../src/cluster/member/words.ts';
 import { encodeDatagram } from '../../../src/cluster/swim/codec.ts';
 import { copyOf, Lab, textAt } from './lab.ts';
 
@@ -51,6 +52,27 @@ describe('7.2 who speaks', () => {
     expect(lab.run(10_000, () => b.up.status().phase === 'stopped')).toBe(true);
     expect(b.up.status().stop).toMatchObject({ reason: 'amnesia' });
     expect(lab.host('a').disk.boots.get(b.disk.uid)!.both).toBe(seen);
+  });
+
+  it('a copy that was made while the member ran, and put back, is found out by the leader that counted it', () => {
+    const lab = Lab.of(3);
+    lab.start();
+    const leader = lab.form().name;
+    const name = lab.followers()[0]!.name;
+    const other = lab.followers()[1]!.name;
+    const { disk } = lab.host(name);
+    lab.run(500);
+    const old = copyOf(disk);
+    lab.part(other, leader);
+    lab.part(other, name);
+    expect(lab.set(leader, 'k', 'v')).toMatchObject({ ok: true });
+    lab.crash(name);
+    lab.host(name).disk = old;
+    lab.start(name);
+    expect(lab.run(3000, () => lab.host(name).up.status().phase === 'stopped')).toBe(true);
+    expect(lab.host(name).up.status().stop).toMatchObject({ reason: 'amnesia' });
+    lab.cut.clear();
+    expect(lab.run(15_000, () => textAt(lab.host(other), 'k') === 'v')).toBe(true);
   });
 
   it('a member that was started again and again where nobody heard it is no old copy', () => {
@@ -112,7 +134,7 @@ describe('7.2 who speaks', () => {
       { id: lab.host('b').disk.uid, boot: lab.host('b').disk.boot },
     ])
       for (const last of [run + 1, runOf(disk.boot + 1, 7), run - 1]) {
-        const who = { kind: 'who', both: run, last, proof: 'c'.repeat(32), address: '10.0.0.9:1' } as const;
+        const who = { kind: 'who', both: run, last, proof: 'c'.repeat(32), had: noEnd, address: '10.0.0.9:1' } as const;
         lab.step('a', { kind: 'message', from, bytes: encodeWord(head, who) });
       }
     const claim = {
