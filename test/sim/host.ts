@@ -29,6 +29,9 @@ import type { Queue } from './queue.ts';
 const socketDatagrams = 200;
 const waitingMax = 4000;
 
+/** Together they are seen from here on, see io/clocks.ts. */
+const seenFromMs: Millis = 40;
+
 export interface HostWorld {
   readonly queue: Queue;
   readonly net: Net;
@@ -97,6 +100,8 @@ export class Host {
   stopped: string | null = null;
   #pause: 'none' | 'paused' | 'suspended' = 'none';
   #pausedAt: Millis = 0;
+  /** Sleeps that nobody has seen yet. */
+  #unseen: Millis = 0;
   #waiting: MemberInput[] = [];
   #wake = 0;
   #lastCall = 0;
@@ -147,6 +152,7 @@ export class Host {
     this.mirror = this.disk.state;
     this.run += 1;
     this.stopped = null;
+    this.#unseen = 0;
     this.#pause = 'none';
     this.body = make(this.mirror);
     this.#finish();
@@ -180,8 +186,11 @@ export class Host {
     const slept = this.#pause === 'suspended';
     this.#pause = 'none';
     if (slept) this.clock.go(this.#world.queue.now);
-    if (ms > 500 && (!slept || this.#world.habits.seesSleep))
-      this.give(slept ? { kind: 'stalled', ms } : { kind: 'late', ms });
+    if (slept) this.#unseen += ms;
+    if (slept && this.#unseen >= seenFromMs && this.#world.habits.seesSleep) {
+      this.give({ kind: 'stalled', ms: this.#unseen });
+      this.#unseen = 0;
+    } else if (!slept && ms > 500) this.give({ kind: 'late', ms });
     this.give({ kind: 'tick' });
     for (const input of this.#waiting.splice(0)) this.give(input);
   }

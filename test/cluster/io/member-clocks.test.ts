@@ -41,8 +41,36 @@ describe('a machine that slept', () => {
     const detector = new SuspendDetector(world);
     world.at.wall += 3_600_000;
     expect(detector.slept(world.now())).toBe(0);
-    world.at.uptime += 400;
+    world.at.uptime += 25;
     world.run(5000);
+    expect(detector.slept(world.now())).toBe(0);
+  });
+
+  it('is seen though it slept less than a lease’s drift would bear ten times over', () => {
+    for (const ms of [40, 80, 330, 480]) {
+      const world = clocks();
+      const detector = new SuspendDetector(world);
+      world.run(10);
+      world.at.wall += ms;
+      world.at.uptime += ms;
+      expect(detector.slept(world.now())).toBe(ms);
+    }
+  });
+
+  it('a thread that was kept waiting between two looks did not sleep', () => {
+    const world = clocks();
+    let waits = 0;
+    const uptime = (): number => {
+      world.run(waits);
+      return world.at.uptime;
+    };
+    const late = { ...world, uptime };
+    const detector = new SuspendDetector(late);
+    world.run(2000);
+    waits = 900;
+    expect(detector.slept(world.now())).toBe(0);
+    waits = 0;
+    world.run(2000);
     expect(detector.slept(world.now())).toBe(0);
   });
 
@@ -50,9 +78,9 @@ describe('a machine that slept', () => {
     const world = clocks();
     const detector = new SuspendDetector(world);
     for (let i = 0; i < 2; i++) {
-      world.at.uptime += 400;
+      world.at.uptime += 20;
       world.run(2000);
     }
-    expect(detector.slept(world.now())).toBe(800);
+    expect(detector.slept(world.now())).toBe(40);
   });
 });
