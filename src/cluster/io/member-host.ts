@@ -32,8 +32,9 @@ import { Journal } from './journal.ts';
 import type { Restored } from './journal-model.ts';
 import type { HostMeasures, MemberHostOptions } from './member-options.ts';
 import { MemberStreams, swimRequest } from './member-streams.ts';
+import { type MemberTransport, noTransport } from './no-transport.ts';
 import { markOldCopy, oldCopyMark } from './stop-mark.ts';
-import { type ClusterTransport, openTransport } from './transport.ts';
+import { openTransport } from './transport.ts';
 
 export type CallResult = Result<CallValue, CallError>;
 
@@ -53,12 +54,13 @@ const withProofs = (restored: Restored): MemberRestored => ({
 
 export class MemberHost {
   readonly hub: Hub;
+  /** Where it listens; empty without a socket. */
   readonly address: string;
   readonly #options: MemberHostOptions;
   readonly #clocks: Clocks;
   readonly #suspends: SuspendDetector;
   readonly #journal: Journal;
-  readonly #transport: ClusterTransport;
+  readonly #transport: MemberTransport;
   readonly #member: Member;
   readonly #streams: MemberStreams;
   readonly #calls = new Map<number, (result: CallResult) => void>();
@@ -73,7 +75,7 @@ export class MemberHost {
 
   private constructor(
     options: MemberHostOptions,
-    parts: { journal: Journal; transport: ClusterTransport; clocks: Clocks },
+    parts: { journal: Journal; transport: MemberTransport; clocks: Clocks },
   ) {
     this.#options = options;
     this.#clocks = parts.clocks;
@@ -114,10 +116,42 @@ export class MemberHost {
     });
     if (!opened.ok) return err(opened.error.message);
     const journal = opened.value;
-    const { uid, boot, boots, facts } = journal.restored;
     const clocks = options.clocks ?? realClocks;
-    const transport = await openTransport({
-      listen: options.listen,
+    const transport = await MemberHost.#transportOf(options, journal.restored, {
+      step,
+      asked: (bytes) => (host === null ? null : host.#streams.asked(bytes)),
+    });
+    if (!transport.ok) {
+      await journal.close();
+      return err(transport.error);
+    }
+    if (fault !== null) {
+      await transport.value.close();
+      return err(fault);
+    }
+    host = new MemberHost(options, { journal, transport: transport.value, clocks });
+    const others = options.listen === null ? host.#others() : null;
+    if (others === null) return ok(host);
+    await host.close();
+    return err(others);
+  }
+
+  static #transportOf(
+    options: MemberHostOptions,
+    { uid, boot, boots, facts }: Restored,
+    to: {
+      readonly step: (input: MemberInput) => void;
+      readonly asked: (bytes: Uint8Array) => Promise<Uint8Array> | null;
+    },
+  ): Promise<Result<MemberTransport, string>> {
+    const { listen, clocks = realClocks } = options;
+    const { step } = to;
+    if (listen === null) {
+      const alone = options.cluster === null;
+      return Promise.resolve(alone ? ok(noTransport()) : err('a member of a cluster of several needs an address'));
+    }
+    return openTransport({
+      listen,
       keys: options.keys,
       self: { id: uid, boot },
       cluster: (facts.cluster && readCluster(facts.cluster)?.id) ?? '',
@@ -129,22 +163,20 @@ export class MemberHost {
         if (kind === wordKind) step({ kind: 'message', from: { id: from.id, boot: from.boot }, bytes });
       },
       onRequest: (_from, kind, bytes) => {
-        if (host === null || kind !== swimRequest) throw new Error('not answered here');
-        return host.#streams.asked(bytes);
+        const answer = kind === swimRequest ? to.asked(bytes) : null;
+        if (answer === null) throw new Error('not answered here');
+        return answer;
       },
       onForeign: (peer) => step({ kind: 'foreign', from: peer.remote }),
       onProblem: (line) => options.onProblem?.(line),
     });
-    if (!transport.ok) {
-      await journal.close();
-      return err(transport.error);
-    }
-    if (fault !== null) {
-      await transport.value.close();
-      return err(fault);
-    }
-    host = new MemberHost(options, { journal, transport: transport.value, clocks });
-    return ok(host);
+  }
+
+  /** Why a member without a socket can't run on this folder. */
+  #others(): string | null {
+    const { uid, raft } = this.#member.status();
+    if (raft === null || (raft.config.voters.length === 1 && raft.config.voters[0] === uid)) return null;
+    return `data folder ${this.#options.path} is of a member of a cluster of several: give this process its \`cluster:\` back, or another dataDir; if the others are lost for good, \`evenkeel cluster recover\``;
   }
 
   /** The agreed state as this member has it now. Another object after a snapshot was installed. */

@@ -8,8 +8,8 @@ import type { Traffic, TransportCounts, TransportLimits } from './wire.ts';
 export interface MemberHostOptions extends Omit<MemberOptions, 'random' | 'now' | 'wall'> {
   /** The data folder; made if it is not there. */
   readonly path: string;
-  /** `host:port` to bind. */
-  readonly listen: string;
+  /** `host:port` to bind; null: no socket at all, for a cluster of one. Its address is `nowhere` then. */
+  readonly listen: string | null;
   /** Secrets of the cluster, the sealing one first. None: only loopback can be bound. */
   readonly keys: readonly Uint8Array[];
   /** It takes no part any more: end the process. One line that says why, and what to do. Told once. */
@@ -27,6 +27,9 @@ export interface MemberHostOptions extends Omit<MemberOptions, 'random' | 'now' 
   readonly limitsOfTransport?: Partial<TransportLimits>;
   readonly clocks?: Clocks;
 }
+
+/** The address of a member without a socket. */
+export const nowhere = '127.0.0.1:1';
 
 /** Since the start. */
 export interface HostMeasures {

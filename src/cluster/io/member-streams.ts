@@ -1,6 +1,6 @@
 /** Gossip's streams over the transport: one request, one answer, each way. */
 import type { MemberInput, MemberOutput } from '../member/contract.ts';
-import type { ClusterTransport } from './transport.ts';
+import type { MemberTransport } from './no-transport.ts';
 
 /** The kind of gossip's requests between members. */
 export const swimRequest = 2;
@@ -11,13 +11,13 @@ interface Asked {
 }
 
 export class MemberStreams {
-  readonly #transport: ClusterTransport;
+  readonly #transport: Pick<MemberTransport, 'request'>;
   readonly #step: (input: MemberInput) => void;
   /** Requests of others that were given to the machine, and wait for its next take. */
   readonly #asked = new Map<number, Asked>();
   #number = 0;
 
-  constructor(transport: ClusterTransport, step: (input: MemberInput) => void) {
+  constructor(transport: Pick<MemberTransport, 'request'>, step: (input: MemberInput) => void) {
     this.#transport = transport;
     this.#step = step;
   }

@@ -162,7 +162,8 @@ export class Member {
     const core = this.#core;
     core.cluster = fact.id;
     core.effect({ kind: 'cluster', id: fact.id });
-    for (const { id, address } of fact.first) core.book.note(id, address, '');
+    // Its own address may be another one by now.
+    for (const { id, address } of fact.first) if (id !== core.uid) core.book.note(id, address, '');
     const restored = raftRestored(
       this.#restored,
       fact.first.map((one) => one.id),

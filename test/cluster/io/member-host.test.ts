@@ -1,13 +1,22 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { type MemberHostOptions, nowhere } from '../../../src/cluster/io/member-options.ts';
+import type { Telling } from '../../../src/cluster/member/contract.ts';
 import { defaultLimits } from '../../../src/cluster/replica/model.ts';
 import { type CoordinatorWorld, coordinatorContract } from '../../contract/coordinator.contract.ts';
+import { change, next, poolRecord, targetOf } from '../replica/pool-records.ts';
 import { copyOf, folder, removeFolders } from './folders.ts';
 import { until } from './hosts.ts';
 import { Members, type Seat } from './members.ts';
 
-async function worldOf(count: number, pick: (members: Members) => Seat): Promise<CoordinatorWorld> {
+const alone = { listen: null, address: nowhere, keys: [] };
+
+async function worldOf(
+  count: number,
+  pick: (members: Members) => Seat,
+  over: Partial<MemberHostOptions> = {},
+): Promise<CoordinatorWorld> {
   const members = await Members.of(count);
-  await members.startAll();
+  await members.startAll(over);
   await members.led();
   const seat = pick(members);
   const host = seat.host!;
@@ -24,7 +33,7 @@ async function worldOf(count: number, pick: (members: Members) => Seat): Promise
   };
 }
 
-coordinatorContract('a member alone', () => worldOf(1, (members) => members.leader!));
+coordinatorContract('a member alone, without a socket', () => worldOf(1, (members) => members.leader!, alone));
 coordinatorContract('a follower among three members', () => worldOf(3, (members) => members.followers[0]!));
 
 describe('three members on loopback', () => {
@@ -123,5 +132,96 @@ describe('three members on loopback', () => {
     await members.stop(leader);
     await members.led(3000);
     expect(await write(members.running[0]!, 'k')).toBe(true);
+  });
+});
+
+describe('alone, and for failover', () => {
+  let members: Members;
+  afterEach(async () => {
+    await members.close();
+    removeFolders();
+  });
+  const sockets = (): readonly string[] =>
+    process.getActiveResourcesInfo().filter((one) => /^(TCP|UDP|PIPEServer)/.test(one));
+
+  it('opens none, keeps its state, and has its data folder for itself', async () => {
+    members = await Members.of(1);
+    const [seat] = members.seats;
+    const before = sockets();
+    const host = await members.start(seat!, alone);
+    expect(sockets().length).toBeLessThanOrEqual(before.length);
+    expect(host.address).toBe('');
+    await members.led();
+    const coordinator = members.coordinator(seat!);
+    expect((await coordinator.propose(change(poolRecord({ epoch: 3 })))).ok).toBe(true);
+    expect((await coordinator.writeLease('app', 3)).ok).toBe(true);
+    await expect(members.start({ ...seat! }, alone)).rejects.toThrow('is in use by another process');
+    await members.stop(seat!);
+    await members.start(seat!, alone);
+    await members.led();
+    expect((await members.coordinator(seat!).pools()).ok).toBe(true);
+    expect(seat!.host!.replica.pools.get('app')).toMatchObject({ epoch: 3, phase: 'open' });
+  });
+
+  it('becomes the first of several when it is given a cluster, with all that it holds', async () => {
+    members = await Members.of(3);
+    const [first, ...others] = members.seats;
+    await members.start(first!, { ...alone, cluster: null });
+    await members.led();
+    expect((await members.coordinator(first!).propose(change(poolRecord()))).ok).toBe(true);
+    await members.stop(first!);
+    for (const seat of [first!, ...others]) await members.start(seat);
+    await members.led(20_000);
+    const voters = (): number => members.leader?.host?.status().raft?.config.voters.length ?? 0;
+    await until('all vote', () => voters() === 3, 20_000);
+    for (const { host } of members.seats) {
+      await until('it has the pool', () => host!.replica.pools.openEpoch('app') === 1);
+    }
+  });
+
+  it('does not run on the folder of a member of several, nor with others to reach', async () => {
+    members = await Members.of(3);
+    await members.startAll();
+    await members.led();
+    const [seat] = members.seats;
+    await members.stop(seat!);
+    await expect(members.start(seat!, { ...alone, cluster: null })).rejects.toThrow('a cluster of several: give');
+    await expect(members.start(seat!, alone)).rejects.toThrow('needs an address');
+    await members.start(seat!);
+    await members.led();
+  });
+
+  it('members tell each other what rooms above say', async () => {
+    members = await Members.of(3);
+    const told: string[] = [];
+    for (const seat of members.seats) {
+      const onTold = (one: Telling): void => void told.push(`${seat.name} ${one.channel} ${Buffer.from(one.bytes)}`);
+      await members.start(seat, { onTold });
+    }
+    await members.led();
+    const [one, two] = members.seats;
+    const to = two!.host!.status().uid;
+    one!.host!.tell(to, 9, Buffer.from('hello'));
+    await until('it is heard', () => told.length > 0);
+    expect(told).toEqual(['m2 9 hello']);
+    one!.host!.tell(to, 9, new Uint8Array(40_000));
+    expect(one!.host!.status().refused.get('own word too long')).toBe(1);
+  });
+
+  it('an entry that moves an epoch is told to whoever lets writes go', async () => {
+    members = await Members.of(3);
+    const moving: string[] = [];
+    for (const seat of members.seats) {
+      await members.start(seat, { onMoving: (pool) => moving.push(`${seat.name} ${pool}`) });
+    }
+    await members.led();
+    const coordinator = members.coordinator(members.seats[0]!);
+    const first = poolRecord();
+    expect((await coordinator.propose(change(first))).ok).toBe(true);
+    await until('all have it', () => members.seats.every(({ host }) => host!.replica.pools.openEpoch('app') === 1));
+    const pending = next(first, { phase: 'pending', epoch: 2, target: targetOf('b') });
+    expect((await coordinator.propose(change(pending))).ok).toBe(true);
+    await until('all are told', () => moving.length === 3);
+    expect([...moving].sort()).toEqual(['m1 app', 'm2 app', 'm3 app']);
   });
 });

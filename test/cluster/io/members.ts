@@ -45,6 +45,7 @@ export class Members {
     return new Members(seats);
   }
 
+  /** `listen: null`: without a socket. */
   async start(seat: Seat, over: Partial<MemberHostOptions> = {}): Promise<MemberHost> {
     const others = this.seats.filter((one) => one !== seat).map((one) => one.address);
     const opened = await MemberHost.open({
@@ -67,8 +68,8 @@ export class Members {
     return opened.value;
   }
 
-  startAll(): Promise<unknown> {
-    return Promise.all(this.seats.map((seat) => this.start(seat)));
+  startAll(over: Partial<MemberHostOptions> = {}): Promise<unknown> {
+    return Promise.all(this.seats.map((seat) => this.start(seat, over)));
   }
 
   get running(): readonly Seat[] {
