@@ -15,6 +15,16 @@ import type { FailoverConfig, HealthConfig } from './model.ts';
 /** Of a write lease; the same numbers as in cluster/coordinator.ts and cluster/member/rules.ts, held so by a test. */
 export const lease = { length: 3000, drain: 250, driftShare: 0.01, drift: 50 } as const;
 
+/** Of elections; the defaults of cluster/raft/options.ts, held so by a test. */
+const election = { max: 2000, heartbeat: 200 } as const;
+
+/**
+ * The longest round trip between members for which a write lease outlives the crash of the leader that gave it: lease >=
+ * longest election + 3 heartbeats + 2 round trips. With a longer one, writes to a healthy primary pause at such a crash.
+ */
+export const roundTripMost: Millis = (lease.length - election.max - 3 * election.heartbeat) / 2;
+export const electionTimes = election;
+
 const decideMs: Millis = 200;
 
 export interface FailoverTimes {

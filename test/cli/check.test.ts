@@ -37,6 +37,28 @@ describe('evenkeel check', () => {
     expect(stdout).toContain(`${file}: 2 errors\n`);
   });
 
+  it('predicts how long writes wait for a failover, and what could be lost', async () => {
+    const nodes = 'nodes: [http://10.0.0.1:3000, http://10.0.0.2:3000]';
+    const hook = 'promote: { post: /promote, timeout: 3s }';
+    const app = `{ ${nodes}, health: { path: /health }, failover: { ${hook} }, split: {} }`;
+    const { file } = await configFile(
+      `pools: { app: ${app}, db: { ${nodes}, failover: manual } }\nroutes: [{ path: /db, pool: db }, { pool: app }]\n`,
+    );
+    const { code, stdout } = await cli(['check', '-c', file]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /pool app: when its primary dies, writes wait 8650ms at worst \(detect 5200ms, decide 200ms, fence 250ms, promote hook 3s\)/,
+    );
+    expect(stdout).toMatch(/pool app: where its health answers report positions, only one that has every position/);
+    expect(stdout).toMatch(/pool db: only an operator changes its primary/);
+    expect(stdout).toMatch(/pool db: its checks only connect, so nodes report no positions/);
+    const lease = { member: 'a', address: '127.0.0.1:1', seeds: ['127.0.0.1:2', '127.0.0.1:3'], expect: 3 };
+    const three = await configFile(`pools: { app: ${app} }\ncluster: ${JSON.stringify(lease)}\n`);
+    expect((await cli(['check', '-c', three.file])).stdout).toMatch(
+      /writes wait 11480ms at worst.*fence 3080ms[\s\S]*round trips between members take up to 200ms/,
+    );
+  });
+
   it('prints the same as JSON', async () => {
     const { file } = await configFile(bad);
     const { code, stdout } = await cli(['check', '--json', '-c', file]);

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import type { MemberId } from '../../src/base/ids.ts';
+import { seededRandom } from '../../src/base/random.ts';
 import { writeDrainMs, writeLeaseMs } from '../../src/cluster/coordinator.ts';
 import { safeRules } from '../../src/cluster/member/rules.ts';
-import { lease, worstCase } from '../../src/config/failover-times.ts';
+import { settle } from '../../src/cluster/raft/options.ts';
+import { electionTimes, lease, roundTripMost, worstCase } from '../../src/config/failover-times.ts';
 import { renderConfig } from '../../src/config/print.ts';
 import { config, lines, loaded, pool, warnings } from './helper.ts';
 
@@ -211,6 +214,13 @@ describe('the predicted worst case', () => {
   it('counts with the leases that members have', () => {
     expect([lease.length, lease.drain]).toEqual([writeLeaseMs, writeDrainMs]);
     expect(safeRules.withDrift(lease.length)).toBe(lease.length * (1 + lease.driftShare) + lease.drift);
+  });
+
+  it('knows the round trips for which a lease outlives a leader', () => {
+    const { electionMaxMs, heartbeatMs } = settle({ id: 'a' as MemberId, boot: 1, now: 0, random: seededRandom(1) });
+    expect(electionTimes).toEqual({ max: electionMaxMs, heartbeat: heartbeatMs });
+    expect(lease.length).toBeGreaterThanOrEqual(electionMaxMs + 3 * heartbeatMs + 2 * roundTripMost);
+    expect(roundTripMost).toBe(200);
   });
 
   it('adds up what each step may take', () => {

@@ -4,6 +4,7 @@ import type { Config, Problem } from '../../config/model.ts';
 import { adviceFor, thisMachine } from '../advice.ts';
 import { count, findConfig, writeProblems } from '../config-file.ts';
 import { exitCode } from '../exit.ts';
+import { failoverAdvice } from '../failover-advice.ts';
 
 interface Options {
   readonly config?: string;
@@ -22,13 +23,15 @@ const verdict = (problems: readonly Problem[]): string => {
   return `${count(errors, 'error')}${warnings > 0 ? `, ${count(warnings, 'warning')}` : ''}`;
 };
 
+const notesOn = (config: Config): string[] => [...adviceFor(config, thisMachine()), ...failoverAdvice(config)];
+
 async function check(options: Options): Promise<void> {
   const file = findConfig(options.config);
   const { loadConfigFile } = await import('../../config/io/load.ts');
   const loaded = await loadConfigFile(file, { env: process.env, now: new Date() });
   const problems = loaded.ok ? loaded.value.warnings : loaded.error;
   if (!loaded.ok) process.exitCode = exitCode.failed;
-  const advice = loaded.ok ? adviceFor(loaded.value.config, thisMachine()) : [];
+  const advice = loaded.ok ? notesOn(loaded.value.config) : [];
   if (options.json === true) {
     process.stdout.write(`${JSON.stringify({ ok: loaded.ok, file, problems, advice }, null, 2)}\n`);
     return;
