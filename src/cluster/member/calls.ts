@@ -172,6 +172,22 @@ export class Calls {
     }
   }
 
+  /**
+   * Of a take: a lease that was given in it and has ended in it is none. The driver does what ends leave to write first,
+   * and would hold that lease afterwards.
+   */
+  withdraw(): void {
+    const { answers, effects } = this.#core.out;
+    const isVoid = effects.some(({ kind }) => kind === 'void-leases');
+    for (const [place, { id, answer }] of answers.entries()) {
+      if (!answer.ok || answer.value.kind !== 'lease') continue;
+      const { pool, epoch } = answer.value.lease;
+      const open = this.#agreement.openEpoch(pool);
+      if (isVoid) answers[place] = { id, answer: err({ kind: 'no-quorum', missing: this.#missing() }) };
+      else if (open !== epoch) answers[place] = { id, answer: err({ kind: 'not-open', pool, open }) };
+    }
+  }
+
   /** This member stops or departs: nobody is left without an answer. */
   close(): void {
     const answers: CallAnswer[] = [...this.#open].map((id) => ({ id, answer: err({ kind: 'closed' }) }));

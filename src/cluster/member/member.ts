@@ -83,6 +83,7 @@ export class Member {
       this.#house?.calls.close();
       core.out.messages.length = core.out.datagrams.length = 0;
     }
+    this.#house?.calls.withdraw();
     this.#watchman.look(this.#house?.agreement ?? null);
     return core.takeOut(persists);
   }

@@ -119,6 +119,21 @@ describe('2.8 what counts is what is accepted, not what is committed', () => {
     expect(lab.answer(leader.name, propose(otherPending)).ok).toBe(true);
   });
 
+  it('a lease that is given and ends in one take is none: the driver is told of the end first', () => {
+    const { lab, leader } = formed(1);
+    const member = leader.up;
+    const lease = (id: number) => member.step(lab.now, { kind: 'call', id, call: wish });
+    const answers = (): unknown => new Map(member.take().answers.map(({ id, answer }) => [id, answer]));
+    lease(1001);
+    expect(answers()).toMatchObject(new Map([[1001, { ok: true }]]));
+    lease(1002);
+    member.step(lab.now, { kind: 'stalled', ms: 600 });
+    expect(answers()).toEqual(new Map([[1002, { ok: false, error: { kind: 'no-quorum', missing: [] } }]]));
+    lease(1003);
+    member.step(lab.now, { kind: 'call', id: 1004, call: propose(pending) });
+    expect(answers()).toEqual(new Map([[1003, notOpen(null)]]));
+  });
+
   it('the driver is told before the acknowledgement leaves', () => {
     for (const diskDelay of [0, 1, 40]) {
       const { lab, leader, followers } = formed(3);
