@@ -63,6 +63,7 @@ class DataPlane {
       scoreboard: this.#scoreboard,
       random: seededRandom(start.seed),
       ticketKeys: start.ticketKeys,
+      tokenKey: start.tokenKey,
       onSignal: (signal) => this.#outbox.signal(signal),
       onEvent: (event) => this.#outbox.event(event),
       onOutcome: (outcome) => this.#access.write(outcome),
@@ -90,6 +91,9 @@ class DataPlane {
         return;
       case 'ticket-keys':
         this.#engine.useTicketKeys(message.keys);
+        return;
+      case 'token-key':
+        this.#engine.useTokenKey(message.key);
         return;
       case 'unlisten':
         for (const slot of message.slots) void this.#unlisten(slot);

@@ -10,6 +10,8 @@ export interface ThreadStart {
   readonly seed: number;
   /** 48 bytes that seal TLS session tickets in all threads. */
   readonly ticketKeys: Uint8Array;
+  /** 32 bytes that sign the tokens of reads after writes, in all threads and members. */
+  readonly tokenKey: Uint8Array;
   readonly access: { readonly format: 'json' | 'combined' | 'off'; readonly file: string | null };
 }
 
@@ -19,6 +21,7 @@ export type ToThread =
   /** Other certificates for a TLS listener that is open. */
   | { readonly kind: 'renew'; readonly slot: number; readonly tls: ListenerSpec['tls'] }
   | { readonly kind: 'ticket-keys'; readonly keys: Uint8Array }
+  | { readonly kind: 'token-key'; readonly key: Uint8Array }
   | { readonly kind: 'unlisten'; readonly slots: readonly number[] }
   /** Stop accepting, close what is idle, answer the rest with Connection: close. */
   | { readonly kind: 'drain' }

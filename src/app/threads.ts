@@ -12,6 +12,7 @@
  *
  * Not handled here: an end of the whole process (a native abort), which is the supervisor's business.
  */
+import { randomBytes } from 'node:crypto';
 import type { Millis } from '../base/ids.ts';
 import type { Result } from '../base/result.ts';
 import type { ObservedThread } from '../observe/source.ts';
@@ -35,6 +36,8 @@ export interface ThreadPoolOptions {
   readonly access: ThreadStart['access'];
   /** Of TLS sessions, for all threads. */
   readonly ticketKeys: Uint8Array;
+  /** Of tokens of reads after writes, for all threads, 32 bytes; default: random ones, which no other member has. */
+  readonly tokenKey?: Uint8Array;
   readonly log: Log;
   /** The messages that bring a new thread to what was published last. */
   readonly full: () => readonly (readonly SnapshotPiece[])[];
@@ -78,6 +81,7 @@ export class ThreadPool {
   readonly #conditions = new Conditions();
   #access: ThreadStart['access'];
   #ticketKeys: Uint8Array;
+  #tokenKey: Uint8Array;
   #watch: NodeJS.Timeout | null = null;
   #ending = false;
   #seeds = (Math.random() * 0x7fffffff) | 0;
@@ -88,6 +92,7 @@ export class ThreadPool {
     this.#log = options.log;
     this.#access = options.access;
     this.#ticketKeys = options.ticketKeys;
+    this.#tokenKey = options.tokenKey ?? randomBytes(32);
     this.#entry = options.entry ?? ownEntry();
     this.#listening = new Listening({
       log: options.log,
@@ -162,6 +167,12 @@ export class ThreadPool {
   useTicketKeys(keys: Uint8Array): void {
     this.#ticketKeys = keys;
     for (const thread of this.#living()) thread.post({ kind: 'ticket-keys', keys });
+  }
+
+  /** Tokens of another key are as good as forged from now on: their reads go to the primary. */
+  useTokenKey(key: Uint8Array): void {
+    this.#tokenKey = key;
+    for (const thread of this.#living()) thread.post({ kind: 'token-key', key });
   }
 
   reopenLogs(): void {
@@ -269,7 +280,14 @@ export class ThreadPool {
 
   #startOf(row: number): ThreadStart {
     const { buffers } = this.#scoreboard;
-    return { thread: row, buffers, seed: this.#seeds++, access: this.#access, ticketKeys: this.#ticketKeys };
+    return {
+      thread: row,
+      buffers,
+      seed: this.#seeds++,
+      access: this.#access,
+      ticketKeys: this.#ticketKeys,
+      tokenKey: this.#tokenKey,
+    };
   }
 
   /**

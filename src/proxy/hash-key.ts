@@ -17,7 +17,8 @@ export function hashKeyOf(key: PoolRow['balance']['key'], head: RequestHead, cli
   }
 }
 
-function cookieOf(field: string | undefined, name: string): string | undefined {
+/** Value of a cookie in a Cookie field. */
+export function cookieOf(field: string | undefined, name: string): string | undefined {
   if (field === undefined) return undefined;
   for (const pair of field.split(';')) {
     const equals = pair.indexOf('=');

@@ -23,6 +23,7 @@ import {
   poolCounters,
   weightScale,
 } from '../scoreboard/layout.ts';
+import { readerKind } from '../scoreboard/primary.ts';
 import { counterRow, nodeLine, poolLine, type Scoreboard } from '../scoreboard/scoreboard.ts';
 
 /** No node is fit, or all fit ones were tried. */
@@ -43,6 +44,15 @@ export interface PickFor {
   readonly tried: readonly number[];
   /** The request may be tried on a node on probation: it can be sent again if that fails. */
   readonly mayProbe: boolean;
+}
+
+/** Which nodes a read may get, in a pool with a primary. */
+export interface ReaderNeeds {
+  /** Slot of the primary; -1: none. */
+  readonly primary: number;
+  readonly withPrimary: boolean;
+  /** That a replica must have reached; -1: any. */
+  readonly position: number;
 }
 
 /** Something that waits for a node. */
@@ -81,6 +91,7 @@ export class Pool {
   readonly #request: PickRequest = { hash: 0, now: 0, tried: new Int32Array(maxTried), triedCount: 0 };
   readonly #counters: number;
   #changes = -1;
+  #needs: ReaderNeeds | null = null;
 
   constructor(view: PoolView, env: PoolEnv) {
     this.row = view.row;
@@ -140,6 +151,7 @@ export class Pool {
       const index = side.bySlot.get(slot);
       if (index !== undefined && request.triedCount < maxTried) request.tried[request.triedCount++] = index;
     }
+    if (this.#needs !== null && !this.#leaveOut(side, this.#needs)) return noNode;
     let full = false;
     for (;;) {
       const choice = side.balancer.pick(request);
@@ -149,6 +161,35 @@ export class Pool {
       if (request.triedCount === maxTried) return allFull;
       request.tried[request.triedCount++] = choice;
     }
+  }
+
+  /** As pick(), among the nodes that take reads. */
+  pickReader(pick: PickFor, now: number, needs: ReaderNeeds): number {
+    this.#needs = needs;
+    try {
+      return this.pick(pick, now);
+    } finally {
+      this.#needs = null;
+    }
+  }
+
+  #suits(slot: number, { primary, withPrimary, position }: ReaderNeeds): boolean {
+    if (slot === primary) return withPrimary;
+    return position < 0 || this.#env.scoreboard.primary.position(slot) >= position;
+  }
+
+  /** Adds the nodes that don't suit to those that are not to be picked. False: they are too many. */
+  #leaveOut(side: Side, needs: ReaderNeeds): boolean {
+    const request = this.#request;
+    const { slots, live, liveCount } = side.group;
+    for (let i = 0; i < liveCount; i++) {
+      const member = live[i]!;
+      if (this.#suits(slots[member]!, needs) || request.tried.subarray(0, request.triedCount).includes(member))
+        continue;
+      if (request.triedCount === maxTried) return false;
+      request.tried[request.triedCount++] = member;
+    }
+    return true;
   }
 
   /** The index of this very node, its in-flight count raised; or noNode, or allFull. Fitness and weight don't matter. */
@@ -170,7 +211,7 @@ export class Pool {
   #probe(pick: PickFor): number {
     for (const index of this.#probation) {
       const slot = this.nodes[index]!.slot;
-      if (pick.tried.includes(slot)) continue;
+      if (pick.tried.includes(slot) || (this.#needs !== null && !this.#suits(slot, this.#needs))) continue;
       if (Atomics.compareExchange(this.#lines, nodeLine(slot) + nodeCell.probationTaken, 0, 1) !== 0) continue;
       if (this.#take(slot)) {
         this.probing = true;
@@ -209,16 +250,24 @@ export class Pool {
 
   /** Takes a place in the queue; false if maxPending wait already. */
   wait(waiter: Waiter): boolean {
-    if (this.#gauge('pending', 1) > this.row.limits.maxPending) {
-      this.#gauge('pending', -1);
-      return false;
-    }
+    if (!this.enterQueue()) return false;
     this.waiters.add(waiter);
     return true;
   }
 
   stopWaiting(waiter: Waiter): void {
-    if (this.waiters.delete(waiter)) this.#gauge('pending', -1);
+    if (this.waiters.delete(waiter)) this.leaveQueue();
+  }
+
+  /** A place among those who wait, wherever that is; false if maxPending wait already. */
+  enterQueue(): boolean {
+    if (this.#gauge('pending', 1) <= this.row.limits.maxPending) return true;
+    this.leaveQueue();
+    return false;
+  }
+
+  leaveQueue(): void {
+    this.#gauge('pending', -1);
   }
 
   enter(): void {
@@ -276,8 +325,18 @@ export class Pool {
     }
   }
 
+  /** In a pool with a primary the balancer is for reads alone. */
+  #mayRead(slot: number): boolean {
+    if (this.row.primary === null) return true;
+    const { primary } = this.#env.scoreboard;
+    if (slot === primary.slotOf(this.row.slot)) return this.row.primary.split.reads.includes('any');
+    return primary.reader(slot) === readerKind.fit;
+  }
+
   #weight(index: number): number {
-    const line = nodeLine(this.nodes[index]!.slot);
+    const { slot } = this.nodes[index]!;
+    if (!this.#mayRead(slot)) return 0;
+    const line = nodeLine(slot);
     const state = this.#lines[line + nodeCell.state]!;
     if ((state & nodeState.probation) !== 0) this.#probation.push(index);
     return (state & nodeState.fit) === 0 ? 0 : this.#lines[line + nodeCell.weight]! / weightScale;

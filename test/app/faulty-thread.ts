@@ -49,6 +49,7 @@ class FaultyEngine implements EngineContract {
   }
 
   useTicketKeys(): void {}
+  useTokenKey(): void {}
 
   async unlisten(slot: number): Promise<void> {
     for (const server of this.#servers.get(slot) ?? []) server.close();

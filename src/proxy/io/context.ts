@@ -57,6 +57,8 @@ export class Context {
   lingering = 0;
   /** Of TLS sessions; 48 bytes. */
   ticketKeys: Buffer;
+  /** Signs the tokens of reads after writes; the same in all threads and members. */
+  tokenKey: Uint8Array;
   /** IMF-fixdate of the current second. */
   date = '';
   readonly #line: number;
@@ -77,6 +79,7 @@ export class Context {
     this.holds = parts.holds;
     this.pools = parts.pools(this);
     this.ticketKeys = Buffer.from(options.ticketKeys ?? randomBytes(48));
+    this.tokenKey = options.tokenKey ?? randomBytes(32);
     const own = performance.now();
     this.#hrtimeOffset = Number(process.hrtime.bigint()) / 1e6 - own;
     this.#updateDate();

@@ -17,6 +17,8 @@ export interface EngineOptions {
   readonly random: Random;
   /** 48 bytes that seal TLS session tickets, the same in all threads. Default: random ones. */
   readonly ticketKeys?: Uint8Array;
+  /** Signs the tokens of reads after writes, the same in all threads and members; 32 bytes. Default: random ones. */
+  readonly tokenKey?: Uint8Array;
   readonly onSignal: (signal: NodeSignal) => void;
   readonly onEvent: (event: EngineEvent) => void;
   /** Called once per settled exchange when settings.accessLog is on. */
@@ -37,6 +39,8 @@ export interface EngineContract {
   renew(slot: number, tls: ListenerSpec['tls']): void;
   /** Other keys for TLS session tickets; tickets of the old ones are worth nothing from now on. */
   useTicketKeys(keys: Uint8Array): void;
+  /** Another key for the tokens of reads after writes; those of the old one are as good as forged from now on. */
+  useTokenKey(key: Uint8Array): void;
   /** Closes a listener in a turn in which it accepted nothing. Its connections live on. */
   unlisten(slot: number): Promise<void>;
   /** Closes all listeners; what is answered from now on carries Connection: close; idle connections end. */
@@ -90,6 +94,10 @@ export class Engine implements EngineContract {
   useTicketKeys(keys: Uint8Array): void {
     this.#context.ticketKeys = Buffer.from(keys);
     for (const listener of this.#listeners.values()) listener.useTicketKeys(this.#context.ticketKeys);
+  }
+
+  useTokenKey(key: Uint8Array): void {
+    this.#context.tokenKey = Buffer.from(key);
   }
 
   async unlisten(slot: number): Promise<void> {

@@ -104,7 +104,8 @@ export class WaitingRoom {
   /** Lets go whoever may. */
   look(): void {
     for (let left = maxPerTurn; left > 0 && this.#writes.length > 0; left--) if (!this.#writes[0]!.leaves()) break;
-    for (const read of this.#reads) read.leaves();
+    let left = maxPerTurn;
+    for (const read of this.#reads) if (read.leaves() && --left === 0) break;
   }
 }
 

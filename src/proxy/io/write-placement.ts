@@ -11,11 +11,14 @@
 import type { Millis } from '../../base/ids.ts';
 import { PrimaryRecord } from '../../scoreboard/primary.ts';
 import type { Failure, FailureRule } from '../errors.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
 import { allFull, noNode, type Pool } from '../pool.ts';
+import { readPosition } from '../read-after-write.ts';
 import type { Attempt } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
 import type { ParkedWrite, WaitingRoom } from './parking.ts';
 import { Placement } from './placement.ts';
+import { tokenField } from './tokens.ts';
 import type { Leave } from './writes.ts';
 
 const mustPark = -3;
@@ -29,6 +32,9 @@ export class WritePlacement extends Placement implements ParkedWrite {
   readonly #room: WaitingRoom;
   #leave: Leave = { epoch: 0, slot: -1, generation: 0 };
   #sent = false;
+  /** As the answer says; -1: it does not. */
+  #position = -1;
+  #era = 0;
   /** 0: it does not wait. */
   #parkedAt: Millis = 0;
   #parkedBytes = 0;
@@ -82,6 +88,7 @@ export class WritePlacement extends Placement implements ParkedWrite {
       return false;
     }
     this.#sent = true;
+    this.#era = this.context.scoreboard.primary.era(this.#leave.slot);
     this.exchange.held = write;
     this.pool.count('writes');
     this.#room.sent();
@@ -95,6 +102,33 @@ export class WritePlacement extends Placement implements ParkedWrite {
     this.#room.refused(this, attempt.node.row.slot, this.context.hrtime());
     this.#park();
     return true;
+  }
+
+  /** What its position is, is noted before the answer goes on: a fence asks for the highest that clients know of. */
+  override answered(attempt: Attempt, head: ResponseHead): void {
+    this.#position = readPosition(head.header('x-ha-position'));
+    if (this.#position < 0) return;
+    const { scoreboard, thread } = this.context.options;
+    const { slot } = attempt.node.row;
+    scoreboard.primary.notePassed(thread, this.pool.row.slot, { epoch: this.epoch, position: this.#position });
+    scoreboard.primary.raisePosition(slot, this.#era, this.#position);
+  }
+
+  override answerFields(): string {
+    const { row } = this.pool;
+    const { mode, via, name } = row.primary!.split.readYourWrites;
+    if (mode === 'off') return '';
+    const { epoch } = this;
+    // Of two answers that cross, the later one must not take the client back: it bears the highest that was passed on.
+    const passed = this.context.scoreboard.primary.passed(row.slot, epoch) ?? 0;
+    const position = this.#position < 0 ? null : Math.max(this.#position, passed);
+    const secure = this.exchange.client.listener.tls;
+    return tokenField(this.context.tokenKey, row.name, {
+      via,
+      name,
+      token: { epoch, position, at: Date.now() },
+      secure,
+    });
   }
 
   // ---- parking ---------------------------------------------------------------------------------------------------
