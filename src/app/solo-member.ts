@@ -31,7 +31,7 @@ export class SoloMember {
   static async open({ dataDir, version, log, links, onEnd }: SoloMemberOptions): Promise<Result<SoloMember, string>> {
     const opened = await MemberHost.open({
       path: dataDir,
-      listen: '127.0.0.1:0',
+      listen: null,
       name: 'single',
       address: '127.0.0.1:1',
       cluster: null,
