@@ -225,7 +225,7 @@ export interface Coordinator {
   /** Everything that entries do, as this member applies them: lost locks, ended leases, records. Returns how to stop. */
   observe(sink: (event: ReplicaEvent) => void): () => void;
   records(what: RecordKind, options?: ReadOptions): Answer<Read<readonly Registered[]>>;
-  /** What is agreed about each pool with a primary, by name. Its changes are told to `observe`, as events `pool`. */
+  /** What is agreed about each pool with a primary, by name. Changes are told to `observe` as events `pool`; all, after a snapshot. */
   pools(options?: ReadOptions): Answer<Read<readonly PoolRecord[]>>;
   /** Events after this number, oldest first; of older ones only those that are kept. */
   history(after: number, options?: ReadOptions): Answer<Read<readonly HistoryEvent[]>>;

@@ -102,8 +102,9 @@ export class Hub {
     if (changes.length > 0) for (const watcher of this.#watchers) this.#deliver(watcher, changes);
   }
 
-  /** The state was replaced: what was missed is looked up in it, or given up. */
+  /** The state was replaced: what was missed is looked up in it, or given up. All pools are told as they are now. */
   replaced(replica: Replica): void {
+    this.tell(replica.pools.list().map((record) => ({ kind: 'pool', record })));
     for (const watcher of this.#watchers) this.#catchUp(watcher, replica);
     for (const wait of this.#waits) this.#lookUp(wait, replica);
   }

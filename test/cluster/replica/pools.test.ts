@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { PoolRecord } from '../../../src/cluster/failover/model.ts';
 import { decodeProposal, encodeProposal } from '../../../src/cluster/replica/codec.ts';
 import type { Command } from '../../../src/cluster/replica/command.ts';
+import { Hub } from '../../../src/cluster/replica/hub.ts';
 import { afterLoss, forksMax, isLegalStep, lostEpochs, stepFault } from '../../../src/cluster/replica/pool-steps.ts';
 import { faultOf } from '../../../src/cluster/replica/refusals.ts';
 import { restore, snapshot } from '../../../src/cluster/replica/snapshot.ts';
@@ -45,6 +46,18 @@ describe('a change of a pool', () => {
     b.do(change(pending), { number: 101 });
     expect(b.do(change(open), { number: 100 })).toEqual({ kind: 'done' });
     expect(b.replica.pools.get('app')).toEqual(pending);
+  });
+
+  it('is told to observers, and after a snapshot they are told all', () => {
+    const b = new Bench();
+    const [db, told] = [poolRecord({ pool: 'db' }), [] as unknown[]];
+    const hub = new Hub();
+    hub.observe((event) => event.kind === 'pool' && told.push(event.record));
+    hub.tell(b.events(change(open)));
+    b.do(change(db));
+    b.do(change(pending));
+    hub.replaced(b.replica);
+    expect(told).toEqual([open, pending, db]);
   });
 
   it('is bounded: the record, the names, the note, the number of pools', () => {
