@@ -24,6 +24,8 @@ export interface ClientWorld {
   readonly random: Random;
   readonly hosts: readonly Host[];
   readonly species: Species;
+  /** Only reads are wanted now. */
+  isQuiet(): boolean;
   covered(what: string): void;
   /** A write was answered as committed. */
   acknowledged(ticket: string, index: number, result: CommandResult): void;
@@ -125,7 +127,7 @@ export class Clients {
       );
       if (host === undefined) return this.#next(client);
       this.counts.asked += 1;
-      if (random.next() < 0.75) this.#onKey(client, host);
+      if (random.next() < 0.75 || this.#world.isQuiet()) this.#onKey(client, host);
       else this.#onLock(client, host);
     });
   }
@@ -136,7 +138,7 @@ export class Clients {
     const { leased = 0.08, reads = 0.32 } = this.#options;
     const dice = random.next();
     if (dice < leased) return this.#leased(client, host);
-    if (dice < leased + reads) return this.#read(client, host, key);
+    if (dice < leased + reads || this.#world.isQuiet()) return this.#read(client, host, key);
     const kind = (dice - leased - reads) / (1 - leased - reads);
     this.#value += 1;
     const value = `v${this.#value}`;

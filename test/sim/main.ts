@@ -5,20 +5,28 @@
  *   npm run sim -- --seed 42 [--lines 200] [--script FILE] one seed with its timeline, or with a schedule written by hand
  *   npm run sim -- --seed 42 --print-script                its schedule, to be changed by hand
  *   npm run sim -- --seed 42 --shorten                     the shortest schedule that still fails
+ *   --aim 'figure 8'                                       with any of these: schedules that aim at this, see aims.ts
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { parentPort, Worker, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
+import { type AimName, aimed, aims } from './aims.ts';
 import { Coverage } from './coverage.ts';
 import { type Line, parseScript, scriptText } from './script.ts';
 import { failureText, isFailure, optionsOf, runSeed, runSeeds, type SeedsResult } from './seeds.ts';
-import { World } from './world.ts';
+import { World, type WorldOptions } from './world.ts';
 
 interface Part {
   readonly from: number;
   readonly to: number;
   readonly step: number;
+  readonly aim: AimName | null;
 }
+
+const worldOf = (aim: AimName | null, seed: number): WorldOptions => ({
+  ...optionsOf(seed),
+  ...(aim !== null && aimed(aim, seed)),
+});
 
 function* seedsOf({ from, to, step }: Part): Generator<number> {
   for (let seed = from; seed < to; seed += step) yield seed;
@@ -32,9 +40,18 @@ function partOf(worker: Part): Promise<SeedsResult> {
   });
 }
 
-async function many(count: number, from: number, jobs: number): Promise<boolean> {
+interface Many {
+  readonly count: number;
+  readonly from: number;
+  readonly jobs: number;
+  readonly aim: AimName | null;
+}
+
+async function many({ count, from, jobs, aim }: Many): Promise<boolean> {
   const began = performance.now();
-  const parts = Array.from({ length: jobs }, (_, job) => partOf({ from: from + job, to: from + count, step: jobs }));
+  const parts = Array.from({ length: jobs }, (_, job) =>
+    partOf({ from: from + job, to: from + count, step: jobs, aim }),
+  );
   const results = await Promise.all(parts);
   const coverage = new Coverage();
   for (const result of results) coverage.add([...result.coverage.counts]);
@@ -49,8 +66,8 @@ async function many(count: number, from: number, jobs: number): Promise<boolean>
   return failures.length === 0;
 }
 
-function one(seed: number, script: readonly Line[] | null, lines: number): boolean {
-  const world = new World(seed, { ...optionsOf(seed), ...(script && { script }) });
+function one(seed: number, options: WorldOptions, lines: number): boolean {
+  const world = new World(seed, options);
   let verdict = '';
   try {
     const { steps, committed, terms, clients } = world.run();
@@ -66,14 +83,14 @@ function one(seed: number, script: readonly Line[] | null, lines: number): boole
 }
 
 /** Leaves lines out, in ever smaller pieces, as long as the same rule is broken. */
-function shorten(seed: number): boolean {
-  const first = runSeed(seed);
+function shorten(seed: number, options: WorldOptions): boolean {
+  const first = runSeed(seed, options);
   if (!isFailure(first)) return true;
   const fails = (script: readonly Line[]): boolean => {
-    const result = runSeed(seed, { script });
+    const result = runSeed(seed, { ...options, script });
     return isFailure(result) && result.rule === first.rule;
   };
-  let script = new World(seed, optionsOf(seed)).script;
+  let { script } = new World(seed, options);
   for (let size = Math.ceil(script.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let at = 0; at < script.length; ) {
       const shorter = script.filter((_, i) => i < at || i >= at + size);
@@ -94,20 +111,30 @@ async function main(): Promise<boolean> {
       seed: { type: 'string' },
       lines: { type: 'string', default: 'Infinity' },
       script: { type: 'string' },
+      aim: { type: 'string' },
       'print-script': { type: 'boolean', default: false },
       shorten: { type: 'boolean', default: false },
     },
   });
-  if (values.seed === undefined) return many(Number(values.seeds ?? '500'), Number(values.from), Number(values.jobs));
+  if (values.aim !== undefined && !(values.aim in aims))
+    throw new Error(`--aim: one of ${Object.keys(aims).join(', ')}`);
+  const aim = (values.aim ?? null) as AimName | null;
+  const [count, from, jobs] = [Number(values.seeds ?? '500'), Number(values.from), Number(values.jobs)];
+  if (values.seed === undefined) return many({ count, from, jobs, aim });
   const seed = Number(values.seed);
-  if (values.shorten) return shorten(seed);
+  const options = worldOf(aim, seed);
+  if (values.shorten) return shorten(seed, options);
   if (values['print-script']) {
-    console.log(scriptText(new World(seed, optionsOf(seed)).script));
+    console.log(scriptText(new World(seed, options).script));
     return true;
   }
   const script = values.script === undefined ? null : parseScript(readFileSync(values.script, 'utf8'));
-  return one(seed, script, Number(values.lines));
+  return one(seed, { ...options, ...(script && { script }) }, Number(values.lines));
 }
 
-if (parentPort !== null) parentPort.postMessage(runSeeds(seedsOf(workerData as Part)));
+function work(port: MessagePort, part: Part): void {
+  port.postMessage(runSeeds(seedsOf(part), undefined, (seed) => worldOf(part.aim, seed)));
+}
+
+if (parentPort !== null) work(parentPort, workerData as Part);
 else process.exitCode = (await main()) ? 0 : 1;

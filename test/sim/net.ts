@@ -39,7 +39,9 @@ export class Net {
   noted: (what: string) => void = () => {};
   readonly #queue: Queue;
   readonly #random: Random;
-  readonly #cut = new Set<string>();
+  /** By how many faults each way is cut. */
+  readonly #cut = new Map<string, number>();
+  readonly #cutAt = new Map<string, Millis>();
   readonly #lag = new Map<string, Millis>();
   readonly #kept = new Map<string, Kept>();
 
@@ -52,13 +54,25 @@ export class Net {
     return this.#cut.size > 0 && this.#cut.has(`${from}>${to}`);
   }
 
-  cut(from: Address, to: Address): void {
-    this.#cut.add(`${from}>${to}`);
+  /** Infinity: it is not. */
+  cutSince(from: Address, to: Address): Millis {
+    return this.#cutAt.get(`${from}>${to}`) ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Mends one direction; what its kernel still holds comes now. */
+  cut(from: Address, to: Address): void {
+    const way = `${from}>${to}`;
+    if (!this.#cut.has(way)) this.#cutAt.set(way, this.#queue.now);
+    this.#cut.set(way, (this.#cut.get(way) ?? 0) + 1);
+  }
+
+  /** Takes back one cut of one direction; with the last, what its kernel still holds comes now. */
   mend(from: Address, to: Address): void {
-    if (!this.#cut.delete(`${from}>${to}`)) return;
+    const way = `${from}>${to}`;
+    const cuts = this.#cut.get(way) ?? 0;
+    if (cuts > 1) this.#cut.set(way, cuts - 1);
+    if (cuts !== 1) return;
+    this.#cut.delete(way);
+    this.#cutAt.delete(way);
     const kept = this.#kept.get(`${from}>${to}`);
     if (kept === undefined) return;
     for (const { at, deliver } of kept.held.splice(0)) {
@@ -79,14 +93,15 @@ export class Net {
 
   mendAll(): void {
     this.#lag.clear();
-    for (const pair of [...this.#cut]) {
+    for (const pair of [...this.#cut.keys()]) {
       const [from, to] = pair.split('>');
+      this.#cut.set(pair, 1);
       this.mend(from!, to!);
     }
   }
 
   get cuts(): readonly string[] {
-    return [...this.#cut];
+    return [...this.#cut.keys()];
   }
 
   calm(): void {

@@ -1,5 +1,5 @@
 import { describe } from 'vitest';
+import { findEach } from './planted.ts';
 import { plantedInAgreement } from './plants.ts';
-import { findPlanted } from './run.ts';
 
-describe('planted bugs: agreement', () => findPlanted(plantedInAgreement));
+describe('planted bugs: agreement', () => findEach(plantedInAgreement));

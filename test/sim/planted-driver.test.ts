@@ -1,5 +1,5 @@
 import { describe } from 'vitest';
+import { findEach } from './planted.ts';
 import { plantedInDriver } from './plants.ts';
-import { findPlanted } from './run.ts';
 
-describe('planted bugs: driver', () => findPlanted(plantedInDriver));
+describe('planted bugs: driver', () => findEach(plantedInDriver));

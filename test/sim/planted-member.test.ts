@@ -1,5 +1,5 @@
 import { describe } from 'vitest';
+import { findEach } from './planted.ts';
 import { plantedInMember } from './plants.ts';
-import { findPlanted } from './run.ts';
 
-describe('planted bugs: member', () => findPlanted(plantedInMember));
+describe('planted bugs: member', () => findEach(plantedInMember));

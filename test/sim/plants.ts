@@ -5,6 +5,7 @@
  */
 import type { MemberRules } from '../../src/cluster/member/rules.ts';
 import type { Rules } from '../../src/cluster/raft/rules.ts';
+import type { AimName } from './aims.ts';
 import type { WorldOptions } from './world.ts';
 
 /** What the world itself may do wrong. */
@@ -34,38 +35,176 @@ export const goodHabits: Habits = {
 
 export interface Planted {
   readonly name: string;
+  /** The rules of the checkers that show it: any of them. */
+  readonly breaks: readonly string[];
   readonly raftRules?: Partial<Rules>;
   readonly rules?: Partial<MemberRules>;
   readonly habits?: Partial<Habits>;
+  /** The schedules in which it is looked for; else those of any seed. */
+  readonly aim?: AimName;
   /** The worlds in which it can show, if not in all. */
   readonly worlds?: Partial<WorldOptions>;
 }
 
 export const plantedInAgreement: readonly Planted[] = [
-  { name: 'a quorum of half the voters', raftRules: { quorum: (voters) => Math.max(1, Math.floor(voters / 2)) } },
-  { name: 'two votes in one term', raftRules: { mayVote: () => true } },
-  { name: 'a vote for a candidate with an older log', raftRules: { isAsNew: () => true } },
-  { name: 'votes and acknowledgements before the disk has them', raftRules: { waitsForDisk: () => false } },
+  {
+    name: 'a quorum of half the voters',
+    breaks: ['a quorum has it'],
+    raftRules: { quorum: (voters) => Math.max(1, Math.floor(voters / 2)) },
+  },
+  {
+    name: 'two votes in one term',
+    breaks: ['one vote per term', 'disk before word'],
+    raftRules: { mayVote: () => true },
+  },
+  {
+    name: 'a vote for a candidate with an older log',
+    breaks: ['leader completeness'],
+    raftRules: { isAsNew: () => true },
+  },
+  {
+    name: 'an entry of an older term is committed by counting',
+    breaks: ['leader completeness'],
+    aim: 'figure 8',
+    raftRules: { countsForCommit: () => true },
+  },
+  {
+    name: 'a late append deletes newer entries',
+    breaks: ['never back'],
+    aim: 'late acknowledgements',
+    raftRules: { deletesFrom: (_conflict, first) => first },
+  },
+  {
+    name: 'what differs from the leader is not deleted',
+    breaks: ['log matching'],
+    raftRules: { deletesFrom: () => null },
+  },
+  {
+    name: 'votes and acknowledgements before the disk has them',
+    breaks: ['disk before word'],
+    raftRules: { waitsForDisk: () => false },
+  },
   {
     name: 'a late disk acknowledges what was rewritten since',
+    breaks: ['disk before word'],
     raftRules: { durableAfterTruncation: (durable) => durable },
   },
-  { name: 'reads before an entry of the own term is committed', raftRules: { mayAnswerReads: () => true } },
+  {
+    name: 'a change of members before the last one is committed',
+    breaks: ['leader completeness'],
+    aim: 'two removals',
+    raftRules: { mayChangeConfig: () => true },
+  },
+];
+
+export const plantedInLeases: readonly Planted[] = [
+  {
+    name: 'reads before an entry of the own term is committed',
+    breaks: ['current reads'],
+    raftRules: { mayAnswerReads: () => true },
+  },
+  {
+    name: 'a read confirmed by a round begun before it',
+    breaks: ['current reads'],
+    aim: 'late answers',
+    raftRules: { confirmsRead: () => true },
+  },
+  {
+    name: "a leader's lease counted from when its round was answered",
+    breaks: ['current reads', 'strong writes'],
+    aim: 'late answers',
+    raftRules: { leaseFrom: (_sentAt, confirmedAt) => confirmedAt },
+  },
+  {
+    name: 'a lease kept while leadership is handed over',
+    breaks: ['current reads'],
+    aim: 'hand-over unheard',
+    raftRules: { keepsLease: () => true },
+  },
+  {
+    name: 'votes while a leader may live',
+    breaks: ['current reads'],
+    aim: 'leader far away',
+    raftRules: { leaderMayLive: () => false },
+  },
+  {
+    name: 'a restarted voter forgets that it heard a leader',
+    breaks: ['current reads'],
+    aim: 'voter restarted',
+    raftRules: { heardAtStart: () => Number.NEGATIVE_INFINITY },
+  },
+  {
+    name: 'a strong write answered by commit alone',
+    breaks: ['strong writes'],
+    raftRules: { strongWaitsFor: () => false },
+  },
+  {
+    name: 'no ages in votes: nothing is known of earlier grants',
+    breaks: ['write lease', 'strong writes'],
+    aim: 'leaseholder cut off',
+    raftRules: { lastGrant: (now) => now - 5000 },
+  },
 ];
 
 export const plantedInDriver: readonly Planted[] = [
-  { name: 'the driver reports a write before it is synced', habits: { reportsBeforeSync: true } },
-  { name: 'the boot number is not raised', habits: { raisesBoot: false } },
-  { name: 'the disk forgets what it synced', habits: { keepsWhatItSynced: false } },
+  {
+    name: 'the driver reports a write before it is synced',
+    breaks: ['disk before word'],
+    habits: { reportsBeforeSync: true },
+  },
+  { name: 'the boot number is not raised', breaks: ['never back'], habits: { raisesBoot: false } },
+  {
+    name: 'the disk forgets what it synced',
+    breaks: ['leader completeness', 'never back'],
+    habits: { keepsWhatItSynced: false },
+  },
+  {
+    name: 'the driver does not see that its machine slept',
+    breaks: ['strong writes', 'write lease'],
+    aim: 'leaseholder asleep',
+    habits: { seesSleep: false },
+  },
+  {
+    name: 'a lease is kept that was declared void',
+    breaks: ['write lease'],
+    aim: 'leaseholder asleep',
+    habits: { heedsVoid: false },
+  },
 ];
 
 export const plantedInMember: readonly Planted[] = [
-  { name: 'no drift in the wait for leases', rules: { withDrift: (span) => span } },
-  { name: 'a write lease counted from when it was granted', rules: { leaseFrom: (_sentAt, grantedAt) => grantedAt } },
-  { name: 'a voter among many gives itself leave to write', rules: { needsNoLease: () => true } },
+  {
+    name: 'no drift in the wait for leases',
+    breaks: ['write lease'],
+    aim: 'clocks apart',
+    rules: { withDrift: (span) => span },
+  },
+  {
+    name: 'a write lease counted from when it was granted',
+    breaks: ['write lease'],
+    aim: 'leave comes late',
+    rules: { leaseFrom: (_sentAt, grantedAt) => grantedAt },
+  },
+  {
+    name: 'leave to write for an epoch that is not open any more',
+    breaks: ['write lease'],
+    aim: 'pending unheard',
+    rules: { mayGrant: ({ inConfig }) => inConfig },
+  },
+  {
+    name: 'a voter among many gives itself leave to write',
+    breaks: ['write lease'],
+    rules: { needsNoLease: () => true },
+  },
   {
     name: 'what was not answered is asked again under a new number',
+    breaks: ['linearizable keys'],
     rules: { numberOfRetry: (_number, next) => next() },
   },
-  { name: 'a stale boot is accepted', rules: { bootVerdict: () => 'newer' }, worlds: { copies: true } },
+  {
+    name: 'a stale boot is accepted',
+    breaks: ['amnesia', 'linearizable keys'],
+    rules: { bootVerdict: () => 'newer' },
+    worlds: { copies: true },
+  },
 ];

@@ -37,6 +37,7 @@ export interface PoolWorld {
   readonly queue: Queue;
   readonly hosts: readonly Host[];
   readonly habits: Habits;
+  readonly quiet: boolean;
   leader(): Host | undefined;
   covered(what: string): void;
   happened(event: string): void;
@@ -135,7 +136,7 @@ export class Pools {
 
   #move(): void {
     const host = this.#world.leader();
-    if (host === undefined || !host.awake || host.body === null) return;
+    if (host === undefined || !host.awake || host.body === null || this.#world.quiet) return;
     const raft = host.body.status().raft;
     if (raft === null || raft.role !== 'leader' || !raft.ready) return;
     const entry = host.body.replica.kv.get(key);
