@@ -16,9 +16,10 @@ import { MemberCoordinator } from '../cluster/io/coordinator.ts';
 import { parseClusterKeys } from '../cluster/io/keyring.ts';
 import { type CallResult, MemberHost } from '../cluster/io/member-host.ts';
 import { backupNow } from '../cluster/io/online-backup.ts';
-import type { Call, CallError, MemberEvent, MemberOptions, MemberStatus, Telling } from '../cluster/member/contract.ts';
+import type { Call, CallError, MemberOptions, MemberStatus, Telling } from '../cluster/member/contract.ts';
 import type { ClusterConfig, ListenAddress } from '../config/model.ts';
 import type { ObservedCluster } from '../observe/cluster-source.ts';
+import { ClusterLog } from './cluster-log.ts';
 import { GossipCounts, observeCluster } from './cluster-observed.ts';
 import type { Log } from './log.ts';
 import { addressText } from './ports.ts';
@@ -73,6 +74,7 @@ export class ClusterMember {
     if (!keys.ok) return keys;
     const begun: { member: ClusterMember | null; stopped: string | null } = { member: null, stopped: null };
     const gossip = new GossipCounts();
+    const told = new ClusterLog(log);
     const opened = await MemberHost.open({
       path: options.dataDir,
       listen: cluster.address,
@@ -88,7 +90,7 @@ export class ClusterMember {
       },
       onEvent: (event) => {
         gossip.heard(event);
-        tell(event, log);
+        told.tell(event);
       },
       onMoving: (pool) => options.links.moving(pool),
       onTold: (word) => options.links.told(word),
@@ -195,23 +197,4 @@ const done = (result: CallResult): Result<null, CallError> => (result.ok ? ok(nu
 function whyNoQuorum({ missing, reason }: MemberStatus): string {
   if (missing.length > 0) return `: missing ${missing.join(', ')}`;
   return reason === '' ? '' : `: ${reason}`;
-}
-
-function tell(event: MemberEvent, log: Log): void {
-  if (event.kind === 'note') return log.info(`cluster: ${event.text}`, { event: 'cluster' });
-  const { kind } = event.event;
-  if (event.kind === 'raft')
-    return log.debug(`cluster: agreement: ${kind}`, { event: `cluster-${kind}`, ...event.event });
-  const name = 'claim' in event.event ? event.event.claim.name : '';
-  const words: Readonly<Record<string, string>> = {
-    joined: 'is there',
-    suspected: 'is suspected: it does not answer',
-    refuted: 'showed that it lives',
-    dead: 'is held dead',
-    left: 'left',
-    restarted: 'was started again',
-  };
-  const said = words[kind];
-  if (said === undefined) return log.debug(`cluster: membership: ${kind}`, { event: `cluster-${kind}` });
-  log[kind === 'dead' ? 'warn' : 'info'](`cluster: member ${name} ${said}`, { event: `cluster-${kind}`, member: name });
 }

@@ -55,5 +55,7 @@ export function drawCluster(cluster: Fields): string {
     ...(missing.length > 0 ? [coloured(`missing ${missing.join(', ')}`, 'red')] : []),
   ];
   const reason = text(cluster['reason']) === nothing ? '' : `${text(cluster['reason'])}\n`;
-  return `${facts.join(' · ')}\n${reason}\n${drawMembers(cluster)}`;
+  const risks = Array.isArray(cluster['risks']) ? cluster['risks'].map(String) : [];
+  const notes = risks.map((risk) => coloured(`note: ${risk}\n`, 'yellow')).join('');
+  return `${facts.join(' · ')}\n${reason}\n${drawMembers(cluster)}${notes === '' ? '' : `\n${notes}`}`;
 }

@@ -16,6 +16,7 @@ describe('evenkeel cluster status', () => {
     expect(stdout.split('\n')[0]).toBe('cluster STABLE · leader node-1 · term 7 · quorum');
     expect(stdout).toMatch(/^node-1 \(asked\) +LEADER +voter +10\.0\.0\.1:7946 /m);
     expect(stdout).toMatch(/^node-3 +DEGRADED .* 1200 \/ 6\.0 s +indirect +it is 1200 .*; does not reach node-2$/m);
+    expect(stdout).toContain('\nnote: all 3 voters are in zone a: with it the quorum is lost');
     expect((await api.run('cluster', 'members')).stdout.split('\n')[0]).toMatch(/^MEMBER +STATE/);
   });
 

@@ -2,6 +2,7 @@
 import type { MemberLine, MemberStatus } from '../../cluster/member/contract.ts';
 import type { NetShown } from './actions.ts';
 import { isoTime } from './errors.ts';
+import { risksOf } from './risks.ts';
 
 const nameIn =
   ({ members }: MemberStatus) =>
@@ -52,6 +53,7 @@ const logOf = ({ raft }: MemberStatus): object | null =>
 export const clusterShown = (status: MemberStatus): object => ({
   ...head(status),
   members: status.members.map((line) => memberShown(status, line)),
+  risks: risksOf(status),
 });
 
 /** `time`: the agreed one; null until there is a cluster. */

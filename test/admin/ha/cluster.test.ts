@@ -46,6 +46,18 @@ describe('what this member sees', () => {
     }
   });
 
+  it('GET /api/ha/cluster/backup is a file, or why there is none now', async () => {
+    const answer = await get('/api/ha/cluster/backup');
+    expect([answer.status, answer.headers['content-type']]).toEqual([200, 'application/octet-stream']);
+    expect(answer.headers['content-length']).toBe('3');
+    cluster.refusal = { kind: 'no-quorum', missing: ['node-2'] };
+    const refused = await get('/api/ha/cluster/backup');
+    expect(refused.status).toBe(503);
+    expect(refused.json).toMatchObject({ reason: 'no-quorum', missing: ['node-2'] });
+    expect((await get('/api/ha/cluster/backup?consistency=eventual')).status).toBe(200);
+    expect((await get('/api/ha/cluster/backup?all=1')).status).toBe(422);
+  });
+
   it('GET /ha/status counts, GET /ha/replication shows the lag', async () => {
     expect((await get('/ha/status')).json).toMatchObject({
       members: { LEADER: 1, ACTIVE: 1, DEGRADED: 1 },

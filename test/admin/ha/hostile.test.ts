@@ -31,7 +31,7 @@ describe('hostile requests to the cluster', () => {
     fc.constantFrom(
       '/api/ha/state',
       '/api/ha/leases',
-      '/api/ha/cluster/backup',
+
       '/api/ha/state/%',
       '/api/ha/state/%00',
       '/api/ha/cluster/members',
