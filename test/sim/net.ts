@@ -41,7 +41,6 @@ export class Net {
   readonly #random: Random;
   /** By how many faults each way is cut. */
   readonly #cut = new Map<string, number>();
-  readonly #cutAt = new Map<string, Millis>();
   readonly #lag = new Map<string, Millis>();
   readonly #kept = new Map<string, Kept>();
 
@@ -54,14 +53,8 @@ export class Net {
     return this.#cut.size > 0 && this.#cut.has(`${from}>${to}`);
   }
 
-  /** Infinity: it is not. */
-  cutSince(from: Address, to: Address): Millis {
-    return this.#cutAt.get(`${from}>${to}`) ?? Number.POSITIVE_INFINITY;
-  }
-
   cut(from: Address, to: Address): void {
     const way = `${from}>${to}`;
-    if (!this.#cut.has(way)) this.#cutAt.set(way, this.#queue.now);
     this.#cut.set(way, (this.#cut.get(way) ?? 0) + 1);
   }
 
@@ -72,7 +65,6 @@ export class Net {
     if (cuts > 1) this.#cut.set(way, cuts - 1);
     if (cuts !== 1) return;
     this.#cut.delete(way);
-    this.#cutAt.delete(way);
     const kept = this.#kept.get(`${from}>${to}`);
     if (kept === undefined) return;
     for (const { at, deliver } of kept.held.splice(0)) {
