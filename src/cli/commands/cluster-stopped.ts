@@ -74,13 +74,20 @@ async function recover(options: RecoverOptions): Promise<void> {
   process.stdout.write(`
 Now it is the only member of the new cluster ${after.cluster}. Lost may be: what other members acknowledged after
 term ${before.last.term}, entry ${before.last.index}. Taken over may be: writes at its end that were answered as failed or unknown.
-${nextSteps}`);
+${poolsText(after)}${nextSteps}`);
 }
 
 const advice = `Nothing was changed. If a majority of the voters is lost for ever, run this on each member that is left, go on with
 the one whose log ends with the highest term, and of these the highest entry; what others acknowledged after it is lost.
 There, and with no member running anywhere: evenkeel cluster recover --i-am-the-only-one
 `;
+
+/** A failover that nobody here knows of may have made another one primary. */
+const poolsText = ({ pools }: BegunShown): string =>
+  pools.length === 0
+    ? ''
+    : `Primaries, as this state knows them; make sure of each before writes go there:
+${pools.map(({ pool, epoch, primary }) => `  pool ${pool}: ${primary ?? 'not decided'}, epoch ${epoch}\n`).join('')}`;
 
 const begunText = ({ cluster, counts }: BegunShown): string =>
   `It holds ${countsText(counts)}, as the new cluster ${cluster}.\n`;
@@ -93,7 +100,7 @@ async function restore(file: string, options: FolderOptions): Promise<void> {
   if (options.json === true) return printJson({ restored: true, backup, after });
   process.stdout.write(`${folder}: restored from ${file}, taken ${backup.takenAt} of cluster ${backup.cluster}
 ${begunText(after)}What was written after the backup was taken is not in it.
-${nextSteps}`);
+${poolsText(after)}${nextSteps}`);
 }
 
 export function addStopped(cluster: Command): void {
