@@ -8,9 +8,12 @@
  */
 import type { Millis } from '../base/ids.ts';
 import type { Wish } from '../base/node-state.ts';
+import type { Result } from '../base/result.ts';
 import type { ListenAddress, Problem } from '../config/model.ts';
 import type { Stats } from '../observe/stats-model.ts';
 import type { HaActions } from './ha/actions.ts';
+import type { FailoverActions } from './ha/failover-actions.ts';
+import type { ProblemAnswer } from './problem.ts';
 
 export interface AdminActions {
   /** Asked anew for each request, so that a reload can change the token. */
@@ -21,14 +24,16 @@ export interface AdminActions {
   readiness(): ReadinessFacts;
   /** The config in force as plain data, secrets already replaced (by config's own redaction). */
   redactedConfig(): unknown;
-  /** Pool and node exist. Takes effect before it returns. */
-  setWish(change: WishChange): void;
+  /** Pool and node exist. The error says why it can't be so: a primary is switched away from first. */
+  setWish(change: WishChange): Promise<Result<null, ProblemAnswer>>;
   /** Reads the config again and swaps it, or keeps the old one. Never rejects for a bad config. */
   reload(): Promise<ReloadResult>;
   /** One log line for each change that was asked for, refused ones included. */
   audit(entry: AuditEntry): void;
   /** The cluster; left out where the config has no `cluster:`. `starting`: it has, and the member is not there yet. */
   readonly ha?: HaActions | 'starting' | undefined;
+  /** Left out where no pool has `failover`. */
+  readonly failover?: FailoverActions | 'starting' | undefined;
 }
 
 export interface AdminAccess {

@@ -11,6 +11,7 @@ import { changing, refusalOf } from './access.ts';
 import { auditRefusal, findPool, param, reload, setWish } from './changes.ts';
 import type { Endpoint } from './endpoint.ts';
 import { haEndpoints, isHaPath } from './ha/endpoints.ts';
+import { failoverEndpoints } from './ha/failover-endpoints.ts';
 import type { HaOptions } from './ha/room.ts';
 import { fixedFields, json, problemResponse, shortened } from './problem.ts';
 import { healthOf, readinessOf } from './readiness.ts';
@@ -24,9 +25,13 @@ type Handler = Endpoint['handle'];
 
 export function createAdmin(options: AdminOptions): Hono {
   const app = new Hono();
-  const list = [...endpoints(options), ...haEndpoints(options)];
-  const offered = (): readonly Endpoint[] =>
-    options.actions.ha === undefined ? list.filter(({ path }) => !isHaPath(path)) : list;
+  const [plain, ha, failover] = [endpoints(options), haEndpoints(options), failoverEndpoints(options)];
+  const list = [...plain, ...ha, ...failover];
+  const offered = (): readonly Endpoint[] => [
+    ...plain,
+    ...(options.actions.ha === undefined ? [] : ha),
+    ...(options.actions.failover === undefined ? [] : failover),
+  ];
   app.use('*', (context, next) => {
     const { req } = context;
     const refusal = refusalOf(

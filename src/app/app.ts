@@ -19,10 +19,10 @@ import type { ObservedConfig } from '../observe/source.ts';
 import type { Stats } from '../observe/stats-model.ts';
 import { AdminDoor } from './admin-door.ts';
 import { needsRestart } from './changes.ts';
-import { type ClusterEnd, ClusterMember, type MemberLinks } from './cluster-member.ts';
+import { type ClusterEnd, ClusterMember } from './cluster-member.ts';
 import type { Control, Loaded } from './control.ts';
-import { Failover, machineChannel } from './failover.ts';
 import { primaryKept } from './failover-reload.ts';
+import { FailoverRoom } from './failover-room.ts';
 import type { Log } from './log.ts';
 import { observe } from './observed.ts';
 import { OneAtATime } from './reload.ts';
@@ -63,7 +63,7 @@ export class App {
   #onReload: () => void = () => {};
   #member: ClusterMember | null = null;
   #solo: SoloMember | null = null;
-  #failover: Failover | null = null;
+  #failover: FailoverRoom | null = null;
   #end: ClusterEnd | null = null;
   #onEnd: ((end: ClusterEnd) => void) | null = null;
   #draining: Promise<void> | null = null;
@@ -185,7 +185,13 @@ export class App {
   /** As a member of a cluster, or, where pools with failover ask for it, of a cluster of one. */
   async #join({ cluster, dataDir, pools }: Config): Promise<Result<null, string>> {
     if (this.#failover !== null) return ok(null);
-    const about = { dataDir, version: this.#version, log: this.#log, links: this.#links(), onEnd: this.#endSoon };
+    const about = {
+      dataDir,
+      version: this.#version,
+      log: this.#log,
+      links: FailoverRoom.links(() => this.#failover),
+      onEnd: this.#endSoon,
+    };
     if (cluster !== null) {
       const opened = await ClusterMember.open({ ...about, cluster, admin: this.#door.address });
       if (!opened.ok) return opened;
@@ -201,32 +207,13 @@ export class App {
   }
 
   readonly #endSoon = (end: ClusterEnd): void => {
-    this.#failover?.void(end.why);
+    this.#failover?.failover.void(end.why);
     this.#end = end;
     this.#onEnd?.(end);
   };
 
-  #links(): MemberLinks {
-    return {
-      moving: (pool) => this.#failover?.moving(pool),
-      void: (why) => this.#failover?.void(why),
-      told: ({ from, channel, bytes }) => {
-        if (channel === machineChannel) this.#failover?.told(from, bytes);
-      },
-    };
-  }
-
   #useFailover({ host, coordinator }: Pick<ClusterMember, 'host' | 'coordinator'>): void {
-    const control = this.#control;
-    this.#failover = new Failover({
-      host,
-      coordinator,
-      primary: control.scoreboard.primary,
-      monitor: control.monitor,
-      tlsOf: (pool) => control.loaded.upstreamTls.get(pool) ?? null,
-      onEvent: ({ level, event, pool, text }) => this.#log[level](`failover: ${pool}: ${text}`, { event, pool }),
-    });
-    control.failover = this.#failover;
+    this.#failover = new FailoverRoom({ host, coordinator, control: this.#control, log: this.#log });
   }
 
   /** Opens log files by their names again. */
@@ -272,7 +259,7 @@ export class App {
     if (!loaded.ok) return this.#failed(loaded.error);
     const restart = needsRestart(this.config, loaded.value.config);
     if (restart.length > 0) return this.#refused(restart);
-    const lost = primaryKept(this.#failover, this.config, loaded.value.config);
+    const lost = primaryKept(this.#failover?.failover ?? null, this.config, loaded.value.config);
     if (lost.length > 0) return this.#refused(lost);
     const door = await this.#door.open(loaded.value.config.admin.address);
     if (!door.ok) return this.#refused([door.error]);
@@ -334,9 +321,16 @@ export class App {
   #actions(): AdminActions {
     const ha = (): AdminActions['ha'] =>
       this.#member?.actions ?? (this.config.cluster === null ? undefined : 'starting');
+    const failover = (): AdminActions['failover'] => {
+      const has = this.config.pools.some((pool) => pool.failover !== null);
+      return has ? (this.#failover?.actions ?? 'starting') : undefined;
+    };
     return {
       get ha() {
         return ha();
+      },
+      get failover() {
+        return failover();
       },
       access: () => ({
         token: this.config.admin.token,
@@ -366,9 +360,11 @@ export class App {
     };
   }
 
-  #setWish({ pool, node, wish }: WishChange): void {
+  async #setWish({ pool, node, wish }: WishChange): ReturnType<AdminActions['setWish']> {
+    const away = wish === 'ready' ? null : await this.#failover?.switchAway(pool, node);
+    if (away && !away.ok) return away;
     const result = this.#control.monitor.wish(pool, nodeId(node), wish);
-    if (!result.ok) throw new Error(result.error);
+    return result.ok ? result : err({ status: 409, title: 'Not so', detail: result.error });
   }
 
   #audit(entry: AuditEntry): void {

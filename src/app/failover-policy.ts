@@ -1,13 +1,26 @@
-/** From the file to what failover goes by: one policy per pool with `failover`, with a hash that members compare. */
+/**
+ * From the file to what failover goes by: one policy per pool with `failover`, with a hash that members compare. What an
+ * operator set by the API is agreed by all members, and counts before what their files say of a node.
+ */
 import { createHash } from 'node:crypto';
-import type { PoolPolicy } from '../cluster/failover/model.ts';
-import type { Config, PoolConfig } from '../config/model.ts';
+import type { PolicyNode, PoolPolicy } from '../cluster/failover/model.ts';
+import type { Registered } from '../cluster/replica/model.ts';
+import type { Config, NodeConfig, PoolConfig } from '../config/model.ts';
 
-export const policiesOf = (config: Config): readonly PoolPolicy[] =>
-  config.pools.flatMap((pool) => policyOf(pool) ?? []);
+/** The name under which a node of a pool is registered. */
+export const nodeName = (pool: string, node: string): string => JSON.stringify([pool, node]);
+
+/** What operators set, by nodeName. */
+export type NodeFacts = ReadonlyMap<string, Registered['facts']>;
+
+export const factsOf = (registered: readonly Registered[]): NodeFacts =>
+  new Map(registered.map(({ id, facts }) => [id, facts]));
+
+export const policiesOf = (config: Config, facts: NodeFacts): readonly PoolPolicy[] =>
+  config.pools.flatMap((pool) => policyOf(pool, facts) ?? []);
 
 /** null: nobody is primary there. */
-export function policyOf({ name, nodes, health, failover }: PoolConfig): PoolPolicy | null {
+export function policyOf({ name, nodes, health, failover }: PoolConfig, facts: NodeFacts): PoolPolicy | null {
   // A pool with failover is checked: the config holds that.
   if (failover === null || health === null) return null;
   const { demote, promote, rejoin, parking: _, ...rest } = failover;
@@ -17,9 +30,22 @@ export function policyOf({ name, nodes, health, failover }: PoolConfig): PoolPol
     interval: health.interval,
     timeout: health.timeout,
     hooks: { demote, promote, rejoin },
-    nodes: nodes.map(({ id, url, role, priority, candidate }) => ({ id, url, role, priority, candidate })),
+    nodes: nodes.map((node) => nodeOf(node, facts.get(nodeName(name, node.id)) ?? [])),
   };
   return { ...policy, hash: hashOf(policy) };
+}
+
+function nodeOf({ id, url, role, priority, candidate }: NodeConfig, facts: Registered['facts']): PolicyNode {
+  const set = new Map(facts);
+  const [wanted, rank] = [set.get('role'), Number(set.get('priority') ?? Number.NaN)];
+  return {
+    id,
+    url,
+    // Who is primary is no matter of roles once an epoch is agreed.
+    role: wanted === 'replica' || wanted === 'standby' ? wanted : role,
+    priority: Number.isSafeInteger(rank) ? rank : priority,
+    candidate,
+  };
 }
 
 /** The order of nodes in the file says nothing. */

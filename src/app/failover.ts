@@ -33,7 +33,7 @@ import type { Config } from '../config/model.ts';
 import type { HealthMonitor } from '../health/io/monitor.ts';
 import type { PrimaryBoard } from '../scoreboard/primary.ts';
 import { FailoverBoard, type PoolPlace } from './failover-board.ts';
-import { policiesOf } from './failover-policy.ts';
+import { factsOf, type NodeFacts, policiesOf } from './failover-policy.ts';
 import { clusterViewOf, sameView } from './failover-view.ts';
 
 export interface FailoverParts {
@@ -41,12 +41,11 @@ export interface FailoverParts {
   readonly coordinator: MemberCoordinator;
   readonly primary: PrimaryBoard;
   readonly monitor: Pick<HealthMonitor, 'lead' | 'probeNow' | 'reports'>;
+  tell(to: MemberId, bytes: Uint8Array): void;
   readonly onEvent: (event: FailoverEvent) => void;
   tlsOf(pool: string): HookTls | null;
 }
 
-/** Of the machine's words between members. */
-export const machineChannel = 1;
 /** The cluster is looked at so often, besides whenever something happened in it. */
 const lookEvery: Millis = 100;
 /** The agreed clock is handed over anew after so long: two clocks drift. */
@@ -69,6 +68,8 @@ export class Failover {
   readonly #asked = new Map<number, Asked>();
   readonly #fencing = new Set<string>();
   readonly #unobserve: () => void;
+  #config: Config | null = null;
+  #facts: NodeFacts = new Map();
   #policies: readonly PoolPolicy[] = [];
   #records: readonly PoolRecord[] = [];
   #view: ClusterView | null = null;
@@ -104,15 +105,20 @@ export class Failover {
 
   /** The pools of the config that comes into force, and where they are in the scoreboard. */
   configure(config: Config, places: ReadonlyMap<string, PoolPlace>): void {
+    this.#config = config;
     this.board.configure(places);
-    const policies = policiesOf(config);
-    if (!sameData(policies, this.#policies)) {
-      this.#policies = policies;
-      this.input({ kind: 'policies', policies });
-    }
+    this.#usePolicies();
     for (const report of this.#parts.monitor.reports()) this.board.report(report);
     for (const record of this.#records) this.#lead(record);
     this.look();
+  }
+
+  #usePolicies(): void {
+    if (this.#config === null) return;
+    const policies = policiesOf(this.#config, this.#facts);
+    if (sameData(policies, this.#policies)) return;
+    this.#policies = policies;
+    this.input({ kind: 'policies', policies });
   }
 
   /** One check of a node has ended. */
@@ -131,6 +137,11 @@ export class Failover {
       this.#view = view;
       this.#viewAt = now;
       this.input({ kind: 'cluster', view });
+    }
+    const facts = factsOf(host.replica.registry.list('node'));
+    if (!sameData([...facts], [...this.#facts])) {
+      this.#facts = facts;
+      this.#usePolicies();
     }
     const records = this.#policies.flatMap(({ pool }) => host.replica.pools.get(pool) ?? []);
     if (sameSteps(records, this.#records)) return;
@@ -217,7 +228,7 @@ export class Failover {
       void coordinator
         .propose({ kind: 'pool', record, note })
         .then((result) => this.input({ kind: 'proposed', id, ok: isDone(result) }));
-    for (const { to, bytes } of out.tell) host.tell(to, machineChannel, bytes);
+    for (const { to, bytes } of out.tell) this.#parts.tell(to, bytes);
     for (const { id, pool, epoch } of out.leases)
       void coordinator.writeLease(pool, epoch).then((result) => {
         const lease = result.ok ? result.value : null;

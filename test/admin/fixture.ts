@@ -9,7 +9,10 @@ import type {
   WishChange,
 } from '../../src/admin/actions.ts';
 import type { HaActions } from '../../src/admin/ha/actions.ts';
+import type { FailoverActions } from '../../src/admin/ha/failover-actions.ts';
 import { type AdminServer, serveAdmin } from '../../src/admin/io/serve.ts';
+import type { ProblemAnswer } from '../../src/admin/problem.ts';
+import { ok, type Result } from '../../src/base/result.ts';
 import { Activity } from '../../src/observe/activity.ts';
 import { buildStats } from '../../src/observe/build-stats.ts';
 import { createMetrics } from '../../src/observe/io/prometheus.ts';
@@ -21,6 +24,8 @@ export interface World {
   view: ObservedState;
   readiness: ReadinessFacts;
   reload: () => Promise<ReloadResult>;
+  /** What the next change of a wish is answered. */
+  wished: Result<null, ProblemAnswer>;
   readonly wishes: WishChange[];
   readonly audited: AuditEntry[];
   readonly errors: unknown[];
@@ -53,7 +58,11 @@ export const ready: ReadinessFacts = {
   draining: false,
 };
 
-export async function startWorld(change: Partial<AdminAccess> = {}, ha?: HaActions | 'starting'): Promise<World> {
+export async function startWorld(
+  change: Partial<AdminAccess> = {},
+  ha?: HaActions | 'starting',
+  failover?: FailoverActions | 'starting',
+): Promise<World> {
   const address = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
   const from = source(
     state({ pools: [...state().pools, pool('unix pool', 1, [node('unix pool', 'unix:/run/a.sock', 2)])] }),
@@ -69,16 +78,21 @@ export async function startWorld(change: Partial<AdminAccess> = {}, ha?: HaActio
     metrics,
     readiness: () => world.readiness,
     redactedConfig: () => ({ admin: { token: '***' } }),
-    setWish: (wish) => void wishes.push(wish),
+    setWish: (wish) => {
+      wishes.push(wish);
+      return Promise.resolve(world.wished);
+    },
     reload: () => world.reload(),
     audit: (entry) => void audited.push(entry),
     ha,
+    failover,
   };
   const world: World = {
     access: { token: null, address, hosts: [], ...change },
     view: from.view,
     readiness: ready,
     reload: () => Promise.resolve({ ok: true, version: 4, changed: true, warnings: [] }),
+    wished: ok(null),
     wishes,
     audited,
     errors,

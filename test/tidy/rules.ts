@@ -61,7 +61,7 @@ const table: Readonly<Record<string, readonly string[]>> = {
   ],
   app: [
     ...['base', 'config', 'scoreboard', 'balancers', 'health', 'routing', 'proxy', 'observe', 'admin'],
-    ...['cluster', 'cluster/member', 'cluster/failover', 'cluster/io'],
+    ...['cluster', 'cluster/member', 'cluster/failover', 'cluster/replica/model.ts', 'cluster/io'],
   ],
   cli: ['base', 'config', 'scoreboard', 'balancers', 'health', 'routing', 'proxy', 'observe', 'admin', 'app'],
 };
