@@ -112,6 +112,8 @@ export function advanceTo(core: Core, commit: Index): void {
 /** Says what is new of `verified` and the disk, once the present term is on disk. */
 export function acknowledge(core: Core, role: FollowerRole): void {
   if (role.leader === null || !core.onDisk(core.ticketOfHard())) return;
+  // Nothing is known to be equal yet: told so, the leader would begin again at the first entry.
+  if (role.verified === 0 && !role.ackDue) return;
   const match = Math.min(role.verified, core.disk.durable);
   const isNews = match > role.acked || (role.ackDue && match === role.verified) || core.applied > role.appliedTold;
   if (!isNews) return;

@@ -66,15 +66,12 @@ export function trackPeers(core: Core, leader: LeaderRole): void {
 }
 
 /** Whether a quorum was heard lately enough to go on. */
-export function hasQuorum(core: Core, leader: LeaderRole): boolean {
-  const heard = reached(core.config.voters, (id) => heardAt(core, leader, id), core.rules.quorum);
-  return core.rules.hasQuorum(core.now, heard, core.settings.electionMinMs);
-}
+export const hasQuorum = (core: Core, leader: LeaderRole): boolean => core.now < quorumEndsAt(core, leader);
 
 /** When the leader gives up unless somebody is heard before. */
 export function quorumEndsAt(core: Core, leader: LeaderRole): Millis {
   const heard = reached(core.config.voters, (id) => heardAt(core, leader, id), core.rules.quorum);
-  return heard + core.settings.electionMinMs;
+  return core.rules.leadsUntil(heard, core.settings.electionMinMs);
 }
 
 function heardAt(core: Core, leader: LeaderRole, id: MemberId): Millis {

@@ -30,8 +30,8 @@ export interface Rules {
   leaderMayLive(now: Millis, heardAt: Millis, electionMin: Millis): boolean;
   /** A restarted voter may have acknowledged a leader just before it fell: it takes its start for that. */
   heardAtStart(startedAt: Millis, newborn: boolean): Millis;
-  /** A leader that no quorum answered within the smallest election time-out is none any more. */
-  hasQuorum(now: Millis, quorumHeardAt: Millis, electionMin: Millis): boolean;
+  /** A leader that no quorum answered within the smallest election time-out is none any more: it leads until then. */
+  leadsUntil(quorumHeardAt: Millis, electionMin: Millis): Millis;
   /** A lease counts from when its round was sent: the followers' time-outs may have begun as early as that. */
   leaseFrom(sentAt: Millis, confirmedAt: Millis): Millis;
   /** A read is confirmed by a round that was begun after the read came. */
@@ -65,7 +65,7 @@ export const safeRules: Rules = {
   durableAfterTruncation: (durable, from) => Math.min(durable, from - 1),
   leaderMayLive: (now, heardAt, electionMin) => now < heardAt + electionMin,
   heardAtStart: (startedAt, newborn) => (newborn ? Number.NEGATIVE_INFINITY : startedAt),
-  hasQuorum: (now, quorumHeardAt, electionMin) => now < quorumHeardAt + electionMin,
+  leadsUntil: (quorumHeardAt, electionMin) => quorumHeardAt + electionMin,
   leaseFrom: (sentAt) => sentAt,
   confirmsRead: (readRound, confirmedRound) => readRound <= confirmedRound,
   mayAnswerReads: (ownTermCommitted) => ownTermCommitted,

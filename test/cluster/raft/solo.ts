@@ -46,7 +46,10 @@ export class Solo {
       entries: entriesOf(terms),
     };
     this.#holdDisk = options.holdDisk ?? false;
-    this.raft = new Raft({ random: seededRandom(5), ...options.raft, id: memberId('a'), boot: 1, now: 0 }, restored);
+    this.raft = new Raft(
+      { random: seededRandom(5), ...options.raft, id: memberId('a'), boot: options.raft?.boot ?? 1, now: 0 },
+      restored,
+    );
   }
 
   get status(): RaftStatus {
