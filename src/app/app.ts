@@ -28,6 +28,7 @@ import { observe } from './observed.ts';
 import { OneAtATime } from './reload.ts';
 import { SoloMember } from './solo-member.ts';
 import type { ThreadPool } from './threads.ts';
+import { tokenKeyOf } from './token-key.ts';
 
 export type Load = () => Promise<Result<Loaded, readonly Problem[]>>;
 
@@ -64,6 +65,7 @@ export class App {
   #member: ClusterMember | null = null;
   #solo: SoloMember | null = null;
   #failover: FailoverRoom | null = null;
+  #tokenKey: Uint8Array | null = null;
   #end: ClusterEnd | null = null;
   #onEnd: ((end: ClusterEnd) => void) | null = null;
   #draining: Promise<void> | null = null;
@@ -160,6 +162,7 @@ export class App {
     const door = await this.#door.open(this.config.admin.address);
     if (!door.ok) return err([door.error]);
     const joined = await this.#join(this.config);
+    await this.#useTokenKey(this.config);
     return joined.ok ? this.#control.start() : err([joined.error]);
   }
 
@@ -214,6 +217,20 @@ export class App {
 
   #useFailover({ host, coordinator }: Pick<ClusterMember, 'host' | 'coordinator'>): void {
     this.#failover = new FailoverRoom({ host, coordinator, control: this.#control, log: this.#log });
+  }
+
+  /** Where a pool reads after writes. A key that changes makes tokens of before worth nothing: their reads go to the primary. */
+  async #useTokenKey(config: Config): Promise<void> {
+    if (this.#failover === null || config.pools.every(({ failover }) => failover === null)) return;
+    try {
+      const key = await tokenKeyOf(config);
+      if (this.#tokenKey !== null && Buffer.compare(key, this.#tokenKey) === 0) return;
+      this.#tokenKey = key;
+      this.#control.threads.useTokenKey(key);
+    } catch (error) {
+      const { message } = error as Error;
+      this.#log.warn(`the key of read tokens can't be kept: ${message}; those of this run will not be known later`);
+    }
   }
 
   /** Opens log files by their names again. */
@@ -271,6 +288,7 @@ export class App {
       await this.#door.open(before.config.admin.address);
       return this.#refused(applied.error);
     }
+    await this.#useTokenKey(loaded.value.config);
     const { cluster } = loaded.value.config;
     if (cluster !== null) this.#member?.adopt({ cluster, admin: this.#door.address });
     return this.#taken(applied.value, loaded.value.warnings);

@@ -8,6 +8,7 @@ import { addCheck } from './commands/check.ts';
 import { addCluster } from './commands/cluster.ts';
 import { addConfig } from './commands/config.ts';
 import { addDemo } from './commands/demo.ts';
+import { addFailover } from './commands/failover.ts';
 import { addLease } from './commands/lease.ts';
 import { addLock } from './commands/lock.ts';
 import { addRun } from './commands/run.ts';
@@ -36,6 +37,7 @@ function buildProgram(): Command {
     addDemo,
     addStatus,
     addCluster,
+    addFailover,
     addState,
     addLease,
     addLock,
