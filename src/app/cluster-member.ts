@@ -19,10 +19,10 @@ import { backupNow } from '../cluster/io/online-backup.ts';
 import type { Call, CallError, MemberOptions, MemberStatus, Telling } from '../cluster/member/contract.ts';
 import type { ClusterConfig, ListenAddress } from '../config/model.ts';
 import type { ObservedCluster } from '../observe/cluster-source.ts';
+import { adminFor } from './cluster-admin.ts';
 import { ClusterLog } from './cluster-log.ts';
 import { GossipCounts, observeCluster } from './cluster-observed.ts';
 import type { Log } from './log.ts';
-import { addressText } from './ports.ts';
 
 export interface ClusterMemberOptions {
   readonly cluster: ClusterConfig;
@@ -185,7 +185,7 @@ const metadataOf = ({ version, cluster, admin }: ClusterMemberOptions): MemberOp
   version: version.slice(0, 32),
   priority: cluster.priority,
   witness: cluster.witness,
-  admin: admin?.kind === 'tcp' ? addressText(admin) : '',
+  admin: adminFor(admin, cluster.address),
   zone: cluster.zone,
 });
 

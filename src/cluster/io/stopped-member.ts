@@ -29,6 +29,8 @@ export interface Holding {
   readonly cluster: string;
   /** The last entry of its log: of several folders the one with the higher term, then index, has the newest. */
   readonly last: { readonly index: number; readonly term: number };
+  /** In which it voted last, or the one of its last entry. */
+  readonly term: number;
   /** Entries up to this one are known to be committed; of later ones this disk does not know it. */
   readonly certain: number;
   readonly config: Config;
@@ -82,6 +84,7 @@ function holdingOf(path: string, restored: Restored): Result<Holding, string> {
   return ok({
     ...{ uid: restored.uid, cluster: fact.id, state: state.value, certain: agreed.snapshot.index },
     last: { index, term },
+    term: Math.max(term, agreed.hard.term),
     config: configOf(agreed),
   });
 }
@@ -119,8 +122,8 @@ export function recover(path: string, wall: number): Result<Begun, string> {
   return within(path, (store) => {
     const found = holdingOf(path, store.restored);
     if (!found.ok) return found;
-    const { state, uid, cluster } = found.value;
-    return begin(store, { uid, state, notCluster: cluster, wall });
+    const { state, uid, cluster, term } = found.value;
+    return begin(store, { uid, state, term, notCluster: cluster, wall });
   });
 }
 
@@ -135,21 +138,23 @@ export function restore(path: string, { backup, wall }: { backup: Backup; wall: 
     const { uid, facts, entries, hard } = store.restored;
     if (facts.cluster || facts.promise || hard !== null || entries.length > 0)
       return err(`${path} holds a member's state already: a backup is put into an empty folder only`);
-    return begin(store, { uid, state, notCluster: backup.cluster, wall });
+    return begin(store, { uid, state, term: state.term, notCluster: backup.cluster, wall });
   });
 }
 
 interface Beginning {
   readonly uid: MemberId;
   readonly state: Replica;
+  /** The highest that the member knows of. */
+  readonly term: number;
   /** The id that the new cluster must not have. */
   readonly notCluster: string;
   readonly wall: number;
 }
 
 /** One transaction: a crash leaves the folder as it was, or as the new cluster's. */
-function begin(store: JournalStore, { uid, state, notCluster, wall }: Beginning): Result<Begun, string> {
-  const term = state.term + 1;
+function begin(store: JournalStore, { uid, state, term: known, notCluster, wall }: Beginning): Result<Begun, string> {
+  const term = Math.max(known, state.term) + 1;
   let { index } = state;
   for (const [at, command] of afterLoss.entries()) {
     index += 1;
