@@ -192,6 +192,12 @@ export const plantedInMember: readonly Planted[] = [
     rules: { mayGrant: ({ inConfig }) => inConfig },
   },
   {
+    name: 'leave to write until the move of the epoch is committed',
+    breaks: ['write lease'],
+    aim: 'pending unheard',
+    rules: { endsByAcceptance: () => false },
+  },
+  {
     name: 'a voter among many gives itself leave to write',
     breaks: ['write lease'],
     rules: { needsNoLease: () => true },

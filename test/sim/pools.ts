@@ -2,7 +2,7 @@
  * Write leases, judged by world time: a pool whose epoch moves again and again, and on every member a record of its lease
  * as the data threads would look at it.
  *
- *   open N --> pending N --> (no lease of N can be alive any more) --> open N+1
+ *   open N --> pending N+1 --> (no lease of N can be alive any more) --> open N+1
  *
  * Whoever leads moves it, and waits as the rules say: the length of a lease with drift, from when the pending entry came
  * into its own log, or from the last grant that a predecessor can have given. The rule that is checked: as N+1 opens, and
@@ -10,19 +10,14 @@
  */
 import type { Millis } from '../../src/base/ids.ts';
 import { type WriteLease, writeLeaseMs } from '../../src/cluster/coordinator.ts';
-import type { DiskEntry, MemberOutput } from '../../src/cluster/member/contract.ts';
-import { decodeProposal } from '../../src/cluster/replica/codec.ts';
-import type { Condition } from '../../src/cluster/replica/model.ts';
-import type { Species } from './body.ts';
+import { openEpochOf, type PoolRecord } from '../../src/cluster/failover/model.ts';
+import type { MemberOutput } from '../../src/cluster/member/contract.ts';
+import type { ReplicaEvent } from '../../src/cluster/replica/events.ts';
+import { change, next, poolRecord, targetOf } from '../cluster/replica/pool-records.ts';
 import { Breach } from './breach.ts';
 import type { Host } from './host.ts';
 import type { Habits } from './plants.ts';
 import type { Queue } from './queue.ts';
-
-interface Marker {
-  readonly epoch: number;
-  readonly phase: 'open' | 'pending';
-}
 
 interface Wait {
   readonly run: number;
@@ -33,7 +28,6 @@ interface Wait {
 }
 
 export interface PoolWorld {
-  readonly species: Species;
   readonly queue: Queue;
   readonly hosts: readonly Host[];
   readonly habits: Habits;
@@ -45,21 +39,15 @@ export interface PoolWorld {
 }
 
 export const pool = 'app';
-const key = 'pool/app';
 const renewMs: Millis = 400;
 const moveMs: Millis = 700;
-const markerOf = (text: string): Marker => {
-  const [epoch, phase] = text.split(' ');
-  return { epoch: Number(epoch), phase: phase as Marker['phase'] };
-};
-const bytesOf = ({ epoch, phase }: Marker): Uint8Array => new TextEncoder().encode(`${epoch} ${phase}`);
-const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
 export class Pools {
   readonly #world: PoolWorld;
-  readonly #markers = new WeakMap<DiskEntry, Marker | 'none'>();
   readonly #leases = new Map<Host, { readonly lease: WriteLease; readonly run: number }>();
   readonly #waits = new Map<Host, Wait>();
+  /** Members that have accepted that the epoch moves. */
+  readonly #moving = new Set<Host>();
   /** The highest epoch that was opened, by what is committed. */
   #opened = 0;
 
@@ -69,34 +57,31 @@ export class Pools {
     for (const host of world.hosts) this.#again(renewMs, () => this.#renew(host));
   }
 
-  /** What the member is told of the pool: what it has accepted, not what is agreed. */
-  openEpoch(host: Host): number | null {
-    const marker = this.#accepted(host);
-    return marker?.phase === 'open' ? marker.epoch : null;
-  }
-
   stepped(host: Host, out: MemberOutput): void {
     for (const effect of out.effects) {
+      if (effect.kind === 'moving') this.#moving.add(host);
+      if (effect.kind === 'moving' && this.#world.habits.looksAtAccepted) this.#leases.delete(host);
       if (effect.kind !== 'void-leases' || !this.#world.habits.heedsVoid) continue;
       this.#leases.delete(host);
       this.#world.covered(`void-leases: ${effect.why}`);
     }
     const held = this.#leases.get(host);
     if (held === undefined) return;
-    // The control thread takes the record back as soon as it has accepted that the epoch moves.
-    if (out.persist.length > 0 && held.lease.epoch !== this.openEpoch(host)) this.#leases.delete(host);
+    if (held.lease.epoch !== this.#open(host)) this.#leases.delete(host);
     else if (held.lease.epoch < this.#opened) this.#check(host);
   }
 
-  /** For the first time in this world. */
-  committed(entry: DiskEntry): void {
-    const marker = this.#marker(entry);
-    if (marker === 'none' || marker.phase !== 'open' || marker.epoch <= this.#opened) return;
-    this.#opened = marker.epoch;
-    this.#world.note('pool', `epoch ${marker.epoch} opens`);
-    this.#world.covered('pool: opened');
-    for (const host of this.#leases.keys()) this.#check(host);
-    this.#world.happened('open');
+  /** What an entry did that was committed for the first time in this world. */
+  committed(events: readonly ReplicaEvent[]): void {
+    for (const event of events) {
+      const epoch = event.kind === 'pool' ? openEpochOf(event.record) : null;
+      if (epoch === null || epoch <= this.#opened) continue;
+      this.#opened = epoch;
+      this.#world.note('pool', `epoch ${epoch} opens`);
+      this.#world.covered('pool: opened');
+      for (const host of this.#leases.keys()) this.#check(host);
+      this.#world.happened('open');
+    }
   }
 
   #again(everyMs: Millis, what: () => void): void {
@@ -119,17 +104,20 @@ export class Pools {
       );
   }
 
+  /** As this member has applied it. */
+  #open(host: Host): number | null {
+    return host.body?.replica.pools.openEpoch(pool) ?? null;
+  }
+
   #renew(host: Host): void {
-    const epoch = this.openEpoch(host);
+    const epoch = this.#open(host);
     if (epoch === null || !host.awake) return;
     const { run } = host;
     host.call({ kind: 'write-lease', pool, epoch }, (answer) => {
       if (!answer.ok) return this.#world.covered(`lease: ${answer.error.kind}`);
       if (answer.value.kind !== 'lease' || host.run !== run) return;
       this.#world.covered('lease: given');
-      const { lease } = answer.value;
-      if (lease.epoch !== this.openEpoch(host)) return;
-      this.#leases.set(host, { lease, run });
+      this.#leases.set(host, { lease: answer.value.lease, run });
       this.#check(host);
     });
   }
@@ -139,87 +127,42 @@ export class Pools {
     if (host === undefined || !host.awake || host.body === null || this.#world.quiet) return;
     const raft = host.body.status().raft;
     if (raft === null || raft.role !== 'leader' || !raft.ready) return;
-    const entry = host.body.replica.kv.get(key);
-    if (entry === null) return this.#set(host, { kind: 'absent' }, { epoch: 1, phase: 'open' });
-    const { epoch, phase } = markerOf(textOf(entry.value));
-    const when: Condition = { kind: 'value', value: entry.value };
-    if (phase === 'open') {
-      // Not again while it is on its way.
-      if (this.openEpoch(host) !== null) this.#set(host, when, { epoch, phase: 'pending' });
-      return;
-    }
+    const record = host.body.replica.pools.get(pool);
+    if (record === null) return this.#propose(host, poolRecord({ pool }));
+    if (record.phase === 'open') return this.#choose(host, record);
     const wait = this.#waits.get(host);
-    const mine = wait !== undefined && wait.run === host.run && wait.term === raft.term && wait.epoch === epoch;
+    const mine = wait !== undefined && wait.run === host.run && wait.term === raft.term && wait.epoch === record.epoch;
     if (mine && host.now() < wait.until) return;
-    if (mine) return this.#set(host, when, { epoch: epoch + 1, phase: 'open' });
+    if (mine) return this.#propose(host, next(record, { phase: 'open' }));
     // The entry came from an earlier leader: this one has granted nothing of the epoch.
-    const until = this.#overAt(host);
-    this.#waits.set(host, { run: host.run, term: raft.term, epoch, until });
-    this.#moveAt(host, until);
+    this.#wait(host, { run: host.run, term: raft.term, epoch: record.epoch });
     this.#world.covered('pool: resumed by a new leader');
   }
 
-  #set(host: Host, when: Condition, marker: Marker): void {
-    const raft = host.body!.status().raft!;
-    host.call(
-      {
-        kind: 'propose',
-        command: { kind: 'set', key, value: bytesOf(marker), lease: null, when },
-        consistency: 'quorum',
-      },
-      () => {},
-    );
+  /** Not again while it is on its way: then its step is of an epoch that is being waited for. */
+  #choose(host: Host, record: PoolRecord): void {
+    const epoch = record.epoch + 1;
+    const { term } = host.body!.status();
+    const known = this.#waits.get(host);
+    if (known?.run === host.run && known.term === term && known.epoch === epoch) return;
+    this.#moving.delete(host);
     const { run } = host;
-    if (marker.phase === 'open' || host.body === null || this.openEpoch(host) !== null) return;
+    this.#propose(host, next(record, { phase: 'pending', epoch, target: targetOf(epoch % 2 === 0 ? 'b' : 'a') }));
+    if (host.body === null || host.run !== run || !this.#moving.has(host)) return;
     this.#world.happened('pending');
     // It is in the leader's own log now, so that from here on it grants nothing of this epoch.
-    const until = this.#overAt(host);
-    this.#waits.set(host, { run, term: raft.term, epoch: marker.epoch, until });
-    this.#moveAt(host, until);
+    this.#wait(host, { run, term, epoch });
+  }
+
+  #propose(host: Host, record: PoolRecord): void {
+    host.call({ kind: 'propose', command: change(record), consistency: 'quorum' }, () => {});
   }
 
   /** To the millisecond, for a wait that is a little too short must show. */
-  #moveAt(host: Host, local: Millis): void {
-    const at = host.clock.worldAt(local);
+  #wait(host: Host, what: Omit<Wait, 'until'>): void {
+    const until = host.body?.writesOverAt(pool) ?? host.now() + writeLeaseMs * 1.01 + 50;
+    this.#waits.set(host, { ...what, until });
+    const at = host.clock.worldAt(until);
     if (at !== Number.POSITIVE_INFINITY) this.#world.queue.at(at + 0.1, () => this.#move());
-  }
-
-  #overAt(host: Host): Millis {
-    return host.body?.writesOverAt(pool) ?? host.now() + writeLeaseMs * 1.01 + 50;
-  }
-
-  #accepted(host: Host): Marker | null {
-    const { entries } = host.mirror;
-    const applied = host.body?.replica;
-    if (applied === undefined) return null;
-    if (!this.#world.habits.looksAtAccepted) return this.#applied(host);
-    for (let i = entries.length - 1; i >= 0; i--) {
-      const marker = this.#marker(entries[i]!);
-      if (marker === 'none') continue;
-      if (entries[i]!.index > applied.index) return { ...marker, phase: 'pending' };
-      break;
-    }
-    return this.#applied(host);
-  }
-
-  #applied(host: Host): Marker | null {
-    const entry = host.body?.replica.kv.get(key) ?? null;
-    return entry === null ? null : markerOf(textOf(entry.value));
-  }
-
-  #marker(entry: DiskEntry): Marker | 'none' {
-    const known = this.#markers.get(entry);
-    if (known !== undefined) return known;
-    const marker = this.#read(entry);
-    this.#markers.set(entry, marker);
-    return marker;
-  }
-
-  #read({ bytes }: DiskEntry): Marker | 'none' {
-    const body = this.#world.species.entryOf(bytes);
-    const proposal = body.kind === 'data' ? decodeProposal(body.data) : null;
-    if (proposal === null || !proposal.ok) return 'none';
-    const { command } = proposal.value;
-    return command.kind === 'set' && command.key === key ? markerOf(textOf(command.value)) : 'none';
   }
 }

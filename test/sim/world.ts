@@ -303,7 +303,6 @@ export class World implements HostWorld, FaultWorld {
       random: seededRandom(this.random.below(2 ** 31)),
       now: host.now(),
       wall: host.clock.wall(this.queue.now),
-      openEpoch: () => this.#pools.openEpoch(host),
       settings: { snapshotEvery: 60 },
       raft: { keepEntries: 20, moveAfterMs: 5000, snapshotPieceBytes: 700, maxInflight: 8, ...this.#options.raft },
       rules: rules ?? {},
@@ -346,8 +345,7 @@ export class World implements HostWorld, FaultWorld {
       hosts: this.hosts,
       appended: (entry) => this.state.appended(entry, this.queue.now),
       committed: (entry, by) => {
-        this.state.committed(entry, by.body!.status().term);
-        this.#pools.committed(entry);
+        this.#pools.committed(this.state.committed(entry, by.body!.status().term));
       },
     };
   }
