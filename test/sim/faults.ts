@@ -10,7 +10,9 @@
  *   lag WHO 300ms [out | in]                               what it sends or is sent takes so much longer
  *   net bad|slow|lossy|late|good
  *   disk WHO slow|stuck|full|good
- *   copy WHO             keeps a copy of its disk          restore WHO    crash, put the copy back, start
+ *   copy WHO             keeps a copy of its disk          restore WHO [N] crash, put the copy back, N starts unheard, start
+ *   twin WHO [N]         a second process on the copy      empty WHO      an empty disk instead of its own
+ *   exchange A B         their disks change places
  *   drift WHO 0.9%       its clock's rate                  wall WHO +1h   its wall clock jumps
  *   restart all          at once                           transfer WHO | transfer any
  *   quiet                clients only read, no epoch moves  loud           and again
@@ -22,6 +24,7 @@
  */
 import type { Millis } from '../../src/base/ids.ts';
 import type { Random } from '../../src/base/random.ts';
+import type { DiskSwaps } from './disk-swaps.ts';
 import type { Host } from './host.ts';
 import type { Net } from './net.ts';
 import { oneOf, type Queue } from './queue.ts';
@@ -35,9 +38,7 @@ export interface FaultWorld {
   leader(): Host | undefined;
   start(host: Host): void;
   crash(host: Host): void;
-  keepCopy(host: Host): void;
-  /** False if there is no copy of an earlier run. */
-  putBack(host: Host): boolean;
+  readonly swaps: DiskSwaps;
   suspended(ms: Millis): void;
   allRestarted(): void;
   order(kind: 'add' | 'remove' | 'transfer', who: Host | null): void;
@@ -217,10 +218,30 @@ const acts: Readonly<Record<string, Act>> = {
   }),
   net,
   disk: onOne(disk),
-  copy: onOne((world, host) => void world.keepCopy(host)),
-  restore: onOne((world, host) => {
-    world.putBack(host);
+  copy: onOne((world, host) => void world.swaps.keepCopy(host)),
+  restore: onOne((world, host, [starts]) => {
+    const silent = Number(starts ?? '0');
+    if (world.swaps.putBack(host, silent)) world.covered(`disk: put back${silent > 0 ? ', started in silence' : ''}`);
     return undefined;
+  }),
+  twin: onOne((world, host, [starts]) => {
+    if (world.swaps.startTwin(host, Number(starts ?? '0'))) world.covered('disk: two processes on one');
+    return undefined;
+  }),
+  empty: onOne((world, host) => {
+    world.swaps.empty(host);
+    world.covered('disk: emptied');
+    return () => world.start(host);
+  }),
+  exchange: onOne((world, host, [who]) => {
+    const other = whom(world, who);
+    if (other === undefined || other === host) return undefined;
+    world.swaps.exchange(host, other);
+    world.covered('disk: exchanged');
+    return () => {
+      world.start(host);
+      world.start(other);
+    };
   }),
   drift: onOne((world, host, [rate]) => {
     host.clock.setRate(world.queue.now, 1 + Number.parseFloat(rate ?? '0') / 100);
@@ -282,6 +303,7 @@ const draws: readonly Draw[] = [
   (random, who) => line('pause', [who], span(random, 100, 5000)),
   (random) => line('pause', ['leader'], span(random, 1000, 10_000)),
   (random, who) => line('suspend', [who], span(random, 100, 5000)),
+  (random, who) => line('suspend', [who], span(random, 5, 500)),
   (random, who) => line('isolate', [who], span(random, 200, 6000)),
   (random) => line('isolate', ['leader'], span(random, 1000, 6000)),
   (random, who) => line('isolate', [who, random.next() < 0.5 ? 'out' : 'in'], span(random, 500, 6000)),
@@ -311,6 +333,10 @@ export interface DrawOptions {
   readonly spares: readonly string[];
   /** Whether disks may be put back to an earlier copy. */
   readonly copies: boolean;
+  readonly swaps: 'empty' | 'exchange' | 'twin' | null;
+  /** Faults while the cluster is formed. */
+  readonly early: boolean;
+  readonly members: number;
 }
 
 /** A schedule, whole, before anything happens: so it can be printed, shortened and run again. */
@@ -318,8 +344,11 @@ export function drawScript(random: Random, options: DrawOptions): readonly Line[
   const lines: Line[] = [];
   if (options.copies) {
     const [who, at] = [`m${1 + random.below(3)}`, span(random, 2000, 15_000)];
-    lines.push({ at, ...line('copy', [who]) }, { at: at + span(random, 3000, 20_000), ...line('restore', [who]) });
+    const restored = at + span(random, 3000, 20_000);
+    const silent = random.next() < 0.5 ? [] : [`${1 + random.below(40)}`];
+    lines.push({ at, ...line('copy', [who]) }, { at: restored, ...line('restore', [who, ...silent]) });
   }
+  lines.push(...drawSwap(random, options), ...drawEarly(random, options));
   for (let at = 1500 + random.next() * options.meanMs; at < options.untilMs; at += random.next() * 2 * options.meanMs) {
     const dice = random.next();
     const spare = oneOf(random, options.spares);
@@ -332,6 +361,32 @@ export function drawScript(random: Random, options: DrawOptions): readonly Line[
     }
   }
   return lines.sort((a, b) => a.at - b.at);
+}
+
+function drawSwap(random: Random, { swaps, members, early }: DrawOptions): readonly Line[] {
+  if (swaps === null) return [];
+  const n = random.below(members);
+  const [who, other] = [`m${n + 1}`, `m${((n + 1) % members) + 1}`];
+  const at = early ? span(random, 50, 2500) : span(random, 2000, 15_000);
+  if (swaps === 'empty') return [{ at, ...line('empty', [who], span(random, 10, 8000)) }];
+  if (swaps === 'exchange') return [{ at, ...line('exchange', [who, other], span(random, 10, 3000)) }];
+  return [
+    { at, ...line('copy', [who]) },
+    { at: at + 1000, ...line('crash', [who], span(random, 50, 1000)) },
+    { at: at + span(random, 5000, 20_000), ...line('twin', [who, `${random.below(9)}`]) },
+  ];
+}
+
+/** While they form: they start one by one, fall, are cut off, and forget what they had not written. */
+function drawEarly(random: Random, { early }: DrawOptions): readonly Line[] {
+  const lines: Line[] = [];
+  if (!early) return lines;
+  for (let at = 20 + random.next() * 100; at < 4000; at += 20 + random.next() * 300) {
+    const draw = draws[random.below(draws.length)]!;
+    const drawn = draw(random, 'any', 'any');
+    lines.push({ at: Math.round(at), ...drawn, forMs: drawn.forMs === null ? null : Math.ceil(drawn.forMs / 4) });
+  }
+  return lines;
 }
 
 /** Names that coverage counts. */
@@ -359,4 +414,11 @@ export const faultNames: readonly string[] = [
   'wall',
   'restart',
   'transfer',
+  'copy',
+  'restore',
+  'twin',
+  'empty',
+  'exchange',
+  'add',
+  'remove',
 ].map((name) => `fault: ${name}`);

@@ -38,6 +38,8 @@ export interface HostWorld {
   readonly random: Random;
   readonly habits: Habits;
   hostAt(address: Address): Host | undefined;
+  /** A call of its process was answered. */
+  answered(host: Host, call: Call, about: { readonly askedAt: Millis; readonly answer: CallAnswer['answer'] }): void;
   /** After each step of its process. */
   stepped(host: Host, out: MemberOutput): void;
   /** Its process ended by itself. */
@@ -100,6 +102,9 @@ export class Host {
   stopped: string | null = null;
   #pause: 'none' | 'paused' | 'suspended' = 'none';
   #pausedAt: Millis = 0;
+  #downAt: Millis = 0;
+  /** World time when it was started, or went on. */
+  wokeAt: Millis = 0;
   /** Sleeps that nobody has seen yet. */
   #unseen: Millis = 0;
   #waiting: MemberInput[] = [];
@@ -136,6 +141,12 @@ export class Host {
     return this.body !== null && this.#pause === 'none';
   }
 
+  /** World time since which its process is not there, or stands still; Infinity: it is awake. */
+  get awaySince(): Millis {
+    if (this.body === null) return this.#downAt;
+    return this.#pause === 'none' ? Number.POSITIVE_INFINITY : this.#pausedAt;
+  }
+
   get pause(): 'none' | 'paused' | 'suspended' {
     return this.#pause;
   }
@@ -153,6 +164,7 @@ export class Host {
     this.run += 1;
     this.stopped = null;
     this.#unseen = 0;
+    this.wokeAt = this.#world.queue.now;
     this.#pause = 'none';
     this.body = make(this.mirror);
     this.#finish();
@@ -161,6 +173,7 @@ export class Host {
   crash(): void {
     if (this.body === null) return;
     this.body = null;
+    this.#downAt = this.#world.queue.now;
     this.run += 1;
     this.#wake += 1;
     this.#waiting = [];
@@ -185,6 +198,7 @@ export class Host {
     const ms = this.#world.queue.now - this.#pausedAt;
     const slept = this.#pause === 'suspended';
     this.#pause = 'none';
+    this.wokeAt = this.#world.queue.now;
     if (slept) this.clock.go(this.#world.queue.now);
     if (slept) this.#unseen += ms;
     if (slept && this.#unseen >= seenFromMs && this.#world.habits.seesSleep) {
@@ -205,7 +219,11 @@ export class Host {
   /** `done` is told at once when the answer is there; never, if the process dies before. */
   call(call: Call, done: (answer: CallAnswer['answer']) => void): void {
     this.#lastCall += 1;
-    this.#calls.set(this.#lastCall, done);
+    const askedAt = this.#world.queue.now;
+    this.#calls.set(this.#lastCall, (answer) => {
+      this.#world.answered(this, call, { askedAt, answer });
+      done(answer);
+    });
     this.give({ kind: 'call', id: this.#lastCall, call });
   }
 

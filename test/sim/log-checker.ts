@@ -6,7 +6,7 @@
  *   log matching           an index and a term name one entry with one predecessor, in every log that ever had it
  *   leader completeness    a new leader's log has everything that was ever committed
  *   state machine safety   every member applies the same entry at an index, in order
- *   a quorum has it        what is committed is on the disks of a quorum at that moment
+ *   a quorum has it        what is committed is on the disks of a quorum at that moment, but for what was taken from a disk
  *   disk before word       no vote, request for votes, heartbeat's answer or acknowledgement leaves before its write returned
  *   one vote per term      across restarts
  *   never back             terms, boots, and what is committed only grow; nobody deletes what is committed
@@ -28,6 +28,13 @@ interface Known {
 export interface LogWorld {
   readonly species: Species;
   readonly hosts: readonly Host[];
+  /** What is done to disks behind the members' backs. */
+  readonly swaps: {
+    /** Members whose disk was put back in silence: they may say anything until they are found out. */
+    readonly forgetful: ReadonlySet<Host>;
+    /** What was on a member's disk and was taken from it. */
+    lost(uid: MemberId): readonly MemberRestored[];
+  };
   /** For the first time in this world, in any log. */
   appended(entry: DiskEntry): void;
   /** For the first time in this world. */
@@ -43,8 +50,6 @@ export class LogChecker {
   /** A term by which each was committed: later leaders must have it. */
   readonly #committedBy: Term[] = [0];
   readonly leaders = new Map<Term, Host>();
-  /** Members whose disk was put back in silence: they may say anything until they are found out. */
-  readonly forgetful = new Set<Host>();
   readonly #world: LogWorld;
   readonly #entries = new Map<string, Known>();
   readonly #votes = new Map<string, MemberId>();
@@ -81,7 +86,7 @@ export class LogChecker {
 
   started(host: Host): void {
     const known = this.#boots.get(host.uid) ?? 0;
-    if (host.boot <= known && !this.forgetful.has(host))
+    if (host.boot <= known && !this.#world.swaps.forgetful.has(host))
       throw new Breach('never back', `${host.name} starts with boot ${host.boot} after ${known}`);
     this.#boots.set(host.uid, Math.max(known, host.boot));
   }
@@ -102,7 +107,13 @@ export class LogChecker {
 
   #checkDeleted(host: Host, from: Index): void {
     const before = this.#mirrors.get(host);
-    if (before === undefined || before.boot !== host.boot || (host.mirror.snapshot?.index ?? 0) >= from) return;
+    if (
+      before === undefined ||
+      before.boot !== host.boot ||
+      before.uid !== host.uid ||
+      (host.mirror.snapshot?.index ?? 0) >= from
+    )
+      return;
     for (let index = from; index < this.committed.length; index++) {
       const { term } = this.committed[index]!;
       if (entryAt(before, index)?.term === term && entryAt(host.mirror, index)?.term !== term)
@@ -145,14 +156,17 @@ export class LogChecker {
     const raft = host.body!.status().raft;
     if (raft === null || !raft.configCommitted || raft.configIndex >= index) return;
     const { voters } = raft.config;
-    const have = this.#world.hosts.filter(({ uid, disk: { state } }) => {
-      if (!voters.includes(uid)) return false;
-      return (state.snapshot?.index ?? 0) >= index || entryAt(state, index)?.term === term;
-    });
+    const { hosts, swaps } = this.#world;
+    const isOn = (disk: MemberRestored): boolean =>
+      (disk.snapshot?.index ?? 0) >= index || entryAt(disk, index)?.term === term;
+    // What was taken away since it was acknowledged was on a disk.
+    const have = voters.filter(
+      (uid) => hosts.some((one) => one.uid === uid && isOn(one.disk.state)) || swaps.lost(uid).some(isOn),
+    );
     if (have.length <= voters.length / 2)
       throw new Breach(
         'a quorum has it',
-        `${host.name} applies ${index}, on disk it is only at ${have.map(({ name }) => name).join(', ') || 'nobody'}`,
+        `${host.name} applies ${index}, on disk it is only at ${have.join(', ') || 'nobody'}`,
       );
   }
 
@@ -171,7 +185,7 @@ export class LogChecker {
   }
 
   #checkMessage(host: Host, message: RaftMessage): void {
-    if (this.forgetful.has(host)) return;
+    if (this.#world.swaps.forgetful.has(host)) return;
     if (promises.has(message.kind)) this.#checkTerm(host, message);
     if (message.kind === 'appendReply' && message.result.ok) return this.#checkAck(host, message.result.match);
     if (message.kind === 'vote') return this.#checkVote(host, message.term, host.uid);

@@ -41,6 +41,8 @@ export class Net {
   readonly #random: Random;
   /** By how many faults each way is cut. */
   readonly #cut = new Map<string, number>();
+  readonly #cutAt = new Map<string, Millis>();
+  readonly #lateAt = new Map<string, Millis>();
   readonly #lag = new Map<string, Millis>();
   readonly #kept = new Map<string, Kept>();
 
@@ -53,8 +55,19 @@ export class Net {
     return this.#cut.size > 0 && this.#cut.has(`${from}>${to}`);
   }
 
+  /** Infinity: it is not. */
+  cutSince(from: Address, to: Address): Millis {
+    return this.#cutAt.get(`${from}>${to}`) ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** When bytes came last that had waited for the end of a cut; -Infinity: none did. */
+  lateAt(from: Address, to: Address): Millis {
+    return this.#lateAt.get(`${from}>${to}`) ?? Number.NEGATIVE_INFINITY;
+  }
+
   cut(from: Address, to: Address): void {
     const way = `${from}>${to}`;
+    if (!this.#cut.has(way)) this.#cutAt.set(way, this.#queue.now);
     this.#cut.set(way, (this.#cut.get(way) ?? 0) + 1);
   }
 
@@ -65,11 +78,13 @@ export class Net {
     if (cuts > 1) this.#cut.set(way, cuts - 1);
     if (cuts !== 1) return;
     this.#cut.delete(way);
+    this.#cutAt.delete(way);
     const kept = this.#kept.get(`${from}>${to}`);
     if (kept === undefined) return;
     for (const { at, deliver } of kept.held.splice(0)) {
       if (at + heldMs < this.#queue.now) continue;
       this.noted('kept: bytes came after a cut');
+      this.#lateAt.set(way, this.#queue.now);
       this.#inOrder(kept, between(this.#random, this.delay), { from, to, deliver });
     }
   }

@@ -210,7 +210,12 @@ export const plantedInMember: readonly Planted[] = [
   {
     name: 'a stale boot is accepted',
     breaks: ['amnesia', 'linearizable keys'],
-    rules: { bootVerdict: () => 'newer' },
+    rules: {
+      bootVerdict: () => 'newer',
+      followsOn: () => true,
+      isLostRun: () => false,
+      hasForgotten: () => false,
+    },
     worlds: { copies: true },
   },
 ];

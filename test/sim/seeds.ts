@@ -3,9 +3,27 @@ import { Breach } from './breach.ts';
 import { Coverage } from './coverage.ts';
 import { World, type WorldOptions, type WorldResult } from './world.ts';
 
-/** Of eight seeds four have 3 members (one loses what its disk knew), two have 5, one has members that come and go, one has six where three vote. */
-export function optionsOf(seed: number): Pick<WorldOptions, 'members' | 'spares' | 'copies'> {
+type Kind = Pick<WorldOptions, 'members' | 'spares' | 'copies' | 'swaps' | 'early'>;
+
+/** Of 64 seeds each of these is one. */
+const rare: readonly Kind[] = [
+  { members: 1 },
+  { members: 2 },
+  { members: 2, early: true },
+  { members: 3, early: true },
+  { members: 3, early: true, swaps: 'empty' },
+  { members: 3, swaps: 'empty' },
+  { members: 3, swaps: 'exchange' },
+  { members: 3, swaps: 'twin' },
+];
+
+/**
+ * Of eight seeds two have 3 members and nothing special, one loses what a disk knew, two have 5 members, one has members
+ * that come and go, one has six where three vote; the eighth is one of the rare kinds.
+ */
+export function optionsOf(seed: number): Kind {
   const kind = seed % 8;
+  if (kind === 1) return rare[Math.floor(seed / 8) % rare.length]!;
   if (kind < 4) return { members: 3, copies: kind === 3 };
   if (kind < 6) return { members: 5 };
   return { members: 3, spares: kind === 6 ? 1 : 3 };

@@ -7,7 +7,7 @@
  */
 import type { Millis } from '../../src/base/ids.ts';
 import { type Random, seededRandom } from '../../src/base/random.ts';
-import type { MemberOptions, MemberOutput, MemberRestored } from '../../src/cluster/member/contract.ts';
+import type { MemberOptions, MemberOutput } from '../../src/cluster/member/contract.ts';
 import type { MemberRules } from '../../src/cluster/member/rules.ts';
 import { isMember } from '../../src/cluster/raft/model.ts';
 import type { Numbers } from '../../src/cluster/raft/options.ts';
@@ -18,9 +18,11 @@ import { Breach } from './breach.ts';
 import { type ClientOptions, Clients } from './clients.ts';
 import { MemberClock } from './clock.ts';
 import { Coverage } from './coverage.ts';
+import { DiskSwaps } from './disk-swaps.ts';
 import { act, drawScript, type FaultWorld } from './faults.ts';
 import { Host, type HostWorld } from './host.ts';
 import { LogChecker } from './log-checker.ts';
+import { Minority } from './minority.ts';
 import { Net } from './net.ts';
 import { goodHabits, type Habits } from './plants.ts';
 import { Pools } from './pools.ts';
@@ -42,6 +44,10 @@ export interface WorldOptions {
   readonly script?: readonly Line[];
   /** A member's disk is put back to an earlier copy, once. */
   readonly copies?: boolean;
+  /** A disk is lost, two are exchanged; or a second process is started on a copy of one. */
+  readonly swaps?: 'empty' | 'exchange' | 'twin';
+  /** Faults from the first moment on, thick, while the cluster is formed. */
+  readonly early?: boolean;
   readonly clients?: Partial<ClientOptions>;
   readonly raft?: Partial<Numbers>;
   readonly rules?: Partial<MemberRules>;
@@ -80,11 +86,15 @@ export class World implements HostWorld, FaultWorld {
   readonly #options: WorldOptions;
   readonly #seed: number;
   readonly #byAddress = new Map<string, Host>();
-  readonly #copies = new Map<Host, MemberRestored>();
-  readonly #restoredRun = new Map<Host, number>();
+  readonly swaps: DiskSwaps = new DiskSwaps(this);
+  readonly #minority: Minority;
+  readonly #clusters = new Set<string>();
+  /** A second process on a copy of somebody's disk, while there is one. */
+  readonly twin: Host | null;
   readonly #startedAt = new Map<Host, Millis>();
   #waiting: { readonly event: string; readonly then: () => void }[] = [];
   #ledAt: Millis = 0;
+  #healedAt: Millis = 0;
   readonly #checkedAt = new Map<Host, number>();
   readonly #pools: Pools;
   #clients: Clients | null = null;
@@ -104,6 +114,12 @@ export class World implements HostWorld, FaultWorld {
     this.state = new StateChecker(this.species);
     const spares = options.spares ?? 0;
     for (let n = 1; n <= options.members + spares; n++) this.#add(n);
+    this.twin = options.swaps === 'twin' ? this.#made(99) : null;
+    this.#minority = new Minority({
+      ...{ queue: this.queue, net: this.net, hosts: this.hosts },
+      voters: spares === 0 && options.swaps === undefined ? this.hosts : null,
+      covered: (what) => this.covered(what),
+    });
     this.#pools = new Pools(this);
     const untilMs = options.faultMs ?? defaultFaultMs;
     const names = this.hosts.slice(options.members).map(({ name }) => name);
@@ -114,12 +130,18 @@ export class World implements HostWorld, FaultWorld {
         meanMs: meanFaultMs,
         spares: names,
         copies: options.copies ?? false,
+        swaps: options.swaps ?? null,
+        early: options.early ?? false,
+        members: options.members,
       });
   }
 
   run(): WorldResult {
     const faultMs = this.#options.faultMs ?? defaultFaultMs;
-    for (const host of this.hosts) this.queue.after(this.random.next() * 300, () => this.start(host));
+    const { members, early } = this.#options;
+    this.covered(`world: ${members} first voters${early ? ', faults while they form' : ''}`);
+    const startMs = early ? 2500 : 300;
+    for (const host of this.hosts) this.queue.after(this.random.next() * startMs, () => this.start(host));
     for (const line of this.script) this.queue.at(line.at, () => this.#calm || act(this, line));
     const clients = new Clients(this.#clientWorld(), {
       clients: 5,
@@ -132,6 +154,8 @@ export class World implements HostWorld, FaultWorld {
     this.queue.run(faultMs);
     this.#heal();
     const healedAt = this.queue.now;
+    this.#healedAt = healedAt;
+    this.queue.after(healMs / 3, () => this.#takeWayOut());
     if (!this.queue.run(healedAt + healMs, () => this.#isWhole()))
       throw new Breach('comes good', `not whole ${healMs} ms after the last fault: ${this.picture()}`);
     const healedAfter = this.queue.now - healedAt;
@@ -150,8 +174,18 @@ export class World implements HostWorld, FaultWorld {
     return this.#byAddress.get(address);
   }
 
+  answered(...[host, call, about]: Parameters<HostWorld['answered']>): void {
+    this.#minority.answered(host, call, about);
+  }
+
   stepped(host: Host, out: MemberOutput): void {
     this.steps += 1;
+    if (host === this.twin) {
+      for (const event of out.events) if (event.kind === 'note') this.note(host.name, event.text);
+      return;
+    }
+    this.#minority.stepped(host);
+    for (const effect of out.effects) if (effect.kind === 'cluster') this.#isOneCluster(effect.id);
     this.log.stepped(host, out);
     this.#pools.stepped(host, out);
     const { index } = host.body!.replica;
@@ -161,6 +195,11 @@ export class World implements HostWorld, FaultWorld {
     }
     this.#clients?.checkReadable(host);
     for (const event of out.events) this.#told(host, event);
+  }
+
+  #isOneCluster(id: string): void {
+    this.#clusters.add(id);
+    if (this.#clusters.size > 1) throw new Breach('one cluster', `two were formed: ${[...this.#clusters].join(', ')}`);
   }
 
   ended(host: Host, why: string): void {
@@ -188,7 +227,7 @@ export class World implements HostWorld, FaultWorld {
     if (host.disk.full && !this.#calm) host.disk.calm();
     host.start((restored) => this.species.make(this.#memberOptions(host), restored));
     this.#startedAt.set(host, this.queue.now);
-    this.log.started(host);
+    if (host !== this.twin) this.log.started(host);
     this.note(host.name, `starts, boot ${host.boot}`);
   }
 
@@ -196,21 +235,6 @@ export class World implements HostWorld, FaultWorld {
     if (host.body === null) return;
     host.crash();
     this.note(host.name, 'is killed');
-  }
-
-  keepCopy(host: Host): void {
-    this.#copies.set(host, host.disk.state);
-  }
-
-  putBack(host: Host): boolean {
-    const copy = this.#copies.get(host);
-    if (copy === undefined || copy.boot >= host.boot) return false;
-    this.crash(host);
-    host.disk.state = copy;
-    this.log.forgetful.add(host);
-    this.start(host);
-    this.#restoredRun.set(host, host.run);
-    return true;
   }
 
   suspended(ms: Millis): void {
@@ -268,6 +292,10 @@ export class World implements HostWorld, FaultWorld {
   }
 
   #add(n: number): void {
+    this.hosts.push(this.#made(n));
+  }
+
+  #made(n: number): Host {
     const name = `m${n}`;
     const address = `10.0.0.${n}:7946`;
     const rate = 1 + (this.random.next() * 2 - 1) * 0.0095;
@@ -277,8 +305,8 @@ export class World implements HostWorld, FaultWorld {
       { name, address, uid: uidOf(address), clock: new MemberClock({ rate, origin, wallOffset }) },
       this,
     );
-    this.hosts.push(host);
     this.#byAddress.set(address, host);
+    return host;
   }
 
   #memberOptions(host: Host): MemberOptions {
@@ -292,7 +320,7 @@ export class World implements HostWorld, FaultWorld {
     return {
       name: host.name,
       address: host.address,
-      cluster: { seeds, expect: members },
+      cluster: members === 1 ? null : { seeds, expect: members },
       metadata: {
         version: '1.0.0',
         priority: place === 1 && this.#seed % 2 === 0 ? 150 : 100,
@@ -343,6 +371,7 @@ export class World implements HostWorld, FaultWorld {
         return world.species;
       },
       hosts: this.hosts,
+      swaps: this.swaps,
       appended: (entry) => this.state.appended(entry, this.queue.now),
       committed: (entry, by) => {
         this.#pools.committed(this.state.committed(entry, by.body!.status().term));
@@ -376,13 +405,26 @@ export class World implements HostWorld, FaultWorld {
     }
   }
 
+  /** A first voter lost its disk before there was a cluster: all say that they must start with empty folders, so they do. */
+  #takeWayOut(): void {
+    const { swaps, early } = this.#options;
+    const isStuck = (host: Host): boolean => host.body?.status().phase === 'forming';
+    if (swaps !== 'empty' || !early || !this.hosts.every(isStuck)) return;
+    this.covered('formation: all started with empty folders');
+    for (const host of this.hosts) this.swaps.empty(host);
+    for (const host of this.hosts) this.start(host);
+  }
+
   #isWhole(): boolean {
     const leader = this.leader();
     const status = leader?.body?.status().raft;
     if (leader === undefined || status?.role !== 'leader' || !status.ready || status.transferring !== null)
       return false;
-    return this.hosts.every(({ body, uid, stopped }) => {
-      if (body === null) return /^(removed|amnesia)/.test(stopped ?? '');
+    if (this.twin?.body != null) return false;
+    return this.hosts.every((host) => {
+      const { body, uid, stopped } = host;
+      if (body === null)
+        return stopped?.startsWith('removed') || (stopped?.startsWith('amnesia') && this.swaps.forgetful.has(host));
       const raft = body.status().raft;
       if (!isMember(status.config, uid)) return true;
       return (
@@ -393,9 +435,7 @@ export class World implements HostWorld, FaultWorld {
 
   /** A write through each, and then the logs must become equal. */
   #writeThroughEach(): void {
-    for (const host of this.log.forgetful)
-      if (host.body !== null && this.#restoredRun.get(host) === host.run)
-        throw new Breach('amnesia', `${host.name} goes on with an older copy of its disk`);
+    this.swaps.check(this.queue.now - this.#healedAt);
     const config = this.leader()?.body?.status().raft?.config;
     const open = new Set(
       this.hosts

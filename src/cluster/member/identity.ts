@@ -144,8 +144,8 @@ export class Identity {
     if (!ours) this.#doubt(by.id);
     this.#met.add(by.id);
     this.#lineage.whenKept(() => this.#sayRun(address, last));
-    // It may itself be one that does not count here.
-    this.admit(by, () => {});
+    // It may itself be one that does not count here. If it does, this is where it is, whatever gossip says.
+    this.admit(by, () => this.#core.book.proved(by.id, by.boot, address));
   }
 
   #isOldCopy(by: MemberId): void {
@@ -211,14 +211,15 @@ export class Identity {
   }
 
   tick(): void {
-    const { now, book } = this.#core;
+    const { now, book, options } = this.#core;
     if (now < this.#helloAt) return;
     this.#helloAt = now + helloAgainMs;
     const unmet = this.#voters().filter((id) => !this.#met.has(id));
-    for (const id of unmet) {
-      const address = book.addressOf(id);
-      if (address !== null) this.#lineage.whenKept(() => this.#sayRun(address, 0));
-    }
+    if (unmet.length === 0) return;
+    // Where they are may not be known rightly: whoever is at a seed says where it is.
+    const places = new Set([...unmet.map((id) => book.addressOf(id)), ...(options.cluster?.seeds ?? [])]);
+    for (const to of places)
+      if (to !== null && to !== options.address) this.#lineage.whenKept(() => this.#sayRun(to, 0));
   }
 
   wakeAt(): Millis {
