@@ -15,7 +15,7 @@ export interface ChangeOptions {
   /** Monotonic, ms. */
   readonly now: () => Millis;
   /** The text of a request's body; refused if it is longer (default 64 KiB) or breaks off. Never rejects. */
-  readonly readBody: (request: Request, maxBytes?: Bytes) => Promise<Result<string, ProblemAnswer>>;
+  readonly readBody: (context: Context, maxBytes?: Bytes) => Promise<Result<string, ProblemAnswer>>;
   /** Peer's address of a request, `unix` for a unix socket. */
   readonly peerOf: (context: Context) => string;
 }
@@ -53,7 +53,7 @@ export function audited(
   const begun = now();
   const tell = (about: Pick<AuditEntry, 'value' | 'result' | 'reason'>): void =>
     actions.audit({ action, target, ...about, peer: peerOf(context), tookMs: Math.max(0, now() - begun) });
-  return readBody(context.req.raw)
+  return readBody(context)
     .then((body) => (body.ok ? change(body.value) : refused(body.error)))
     .then(
       (ended) => {

@@ -54,9 +54,7 @@ export function readAsked(
   context: Context,
   maxBytes?: Bytes,
 ): Promise<Result<Asked, ProblemAnswer>> {
-  return options
-    .readBody(context.req.raw, maxBytes)
-    .then((body) => (body.ok ? ok(askedOf(context, body.value)) : body));
+  return options.readBody(context, maxBytes).then((body) => (body.ok ? ok(askedOf(context, body.value)) : body));
 }
 
 const consistencies = ['strong', 'quorum', 'eventual'] as const;

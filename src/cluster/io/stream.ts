@@ -38,6 +38,7 @@ export class SealedStream {
   #buffered = 0;
   #wanted = lengthBytes;
   #blocked = false;
+  #corked = false;
   #ended = false;
   /** Bytes of sealed records in and out. */
   bytesIn = 0;
@@ -86,8 +87,21 @@ export class SealedStream {
       const record = seal({ key: session.sealing, counter: this.#sent++, head }, plain);
       onSending(next.of);
       this.bytesOut += record.byteLength;
+      this.#cork();
       if (!socket.write(record)) this.#blocked = true;
     }
+  }
+
+  /** What is written in one turn of the event loop goes out in one call of the kernel. */
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    const { socket } = this.#options;
+    socket.cork();
+    process.nextTick(() => {
+      this.#corked = false;
+      socket.uncork();
+    });
   }
 
   /** Bytes from the socket; also those that came with the handshake. */
