@@ -8,7 +8,7 @@ import type { At } from './changes.ts';
 import { type Bounds, type Candidate, type Choice, choose } from './choice.ts';
 import type { Core } from './core.ts';
 import { Fence, type Leavers } from './fence.ts';
-import type { Allowed, EpochReason, HookKind, HookStart, PoolPolicy, PoolRecord, Target } from './model.ts';
+import type { Allowed, EpochReason, HookKind, HookStart, PolicyNode, PoolPolicy, PoolRecord, Target } from './model.ts';
 import type { Pool } from './pool.ts';
 
 /** A proposal that nobody answered is over; the record tells whether it came. */
@@ -130,8 +130,8 @@ export class PoolLead {
       .filter(({ id }) => id !== primary)
       .map((node) => ({
         node,
-        up: pool.reports.isUp({ node: node.id, url: node.url }, policy),
-        barred: this.#barred(node.id, node.candidate),
+        up: pool.reports.isUp({ node: node.id, url: node.url }, policy, since),
+        barred: this.#barred(node),
         epoch: this.#electedEpoch(node.id),
         position: pool.reports.position(node.id, since),
       }));
@@ -147,8 +147,9 @@ export class PoolLead {
     return seen === null ? null : Math.min(seen, open);
   }
 
-  #barred(node: string, candidate: boolean): string | null {
+  #barred({ id: node, url, candidate }: PolicyNode): string | null {
     const { record, reports } = this.pool;
+    if (!reports.isAgreed({ node, url })) return 'most members have not said that they have it at the same url';
     if (!candidate) return 'not a candidate, by its config';
     if (record?.excluded.includes(node) === true) return 'was tried and failed';
     if (record?.returning.includes(node) === true)
@@ -164,6 +165,16 @@ export class PoolLead {
     );
   }
 
+  /** Whether this one, that an operator named, may be taken. */
+  choiceOf(name: string, since: Millis): Choice {
+    const named = this.candidates(since).filter(({ node }) => node.id === name);
+    return choose(
+      named.map((candidate) => ({ ...candidate, barred: null })),
+      this.policy,
+      this.bounds(),
+    );
+  }
+
   /** Positions that must not be lost, once the fence is complete. */
   bounds(): Bounds {
     const record = this.pool.record!;
@@ -175,8 +186,8 @@ export class PoolLead {
     };
   }
 
-  isUp(target: Target): boolean {
-    return this.pool.reports.isUp(target, this.policy);
+  isUp(target: Target, since: Millis = -Infinity): boolean {
+    return this.pool.reports.isUp(target, this.policy, since);
   }
 
   /** Everybody looks at it now. */

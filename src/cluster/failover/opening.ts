@@ -21,8 +21,6 @@ export function tendPending(lead: PoolLead): void {
   lead.fencedAt ??= lead.core.now;
   if (lead.isBusy) return;
   switch (record.reason) {
-    case 'adopt':
-      return open(lead, record, null);
     case 'failover':
       return chooseAnew(lead, record);
     case 'switchover':
@@ -56,11 +54,12 @@ function demoteMeanwhile(lead: PoolLead, record: PoolRecord): void {
 function chooseAnew(lead: PoolLead, record: PoolRecord): void {
   const { core, pool } = lead;
   const begun = record.hooks.some(({ kind, epoch }) => kind === 'promote' && epoch === record.epoch);
-  if (begun || record.allowed?.force === true || lead.chosenFor === record.epoch || !core.rules.choosesAnew())
-    return promote(lead, record);
+  if (begun || lead.chosenFor === record.epoch || !core.rules.choosesAnew()) return promote(lead, record);
   const since = lead.fencedAt!;
   if (waitsForLook(lead, since)) return;
-  const { winner, why } = lead.choice(since, lead.bounds());
+  // A named one is no further from what was acknowledged than any other may be.
+  const named = record.allowed?.force === true ? record.target!.node : null;
+  const { winner, why } = named === null ? lead.choice(since, lead.bounds()) : lead.choiceOf(named, since);
   if (winner === null) return giveUp(lead, record, why);
   if (winner.node.id === record.target!.node) {
     lead.chosenFor = record.epoch;
@@ -75,20 +74,19 @@ function chooseAnew(lead: PoolLead, record: PoolRecord): void {
   pool.wake(core.now);
 }
 
-/** Where nodes report positions, each healthy candidate is looked at after the fence, if it answers in time. */
+/** Each candidate that was healthy before the fence is looked at after it, if it answers in time. */
 function waitsForLook(lead: PoolLead, since: Millis): boolean {
   const { core, pool, policy } = lead;
-  const seen = new Map(lead.candidates(since).map(({ node, position }) => [node.id, position]));
-  const waits = lead
-    .candidates(-Infinity)
-    .filter(
-      ({ node, up, barred, position }) => up && barred === null && position !== null && seen.get(node.id) === null,
-    );
+  const seen = new Map(lead.candidates(since).map((candidate) => [candidate.node.id, candidate]));
+  const waits = lead.candidates(-Infinity).filter(({ node, up, barred, position }) => {
+    const now = seen.get(node.id);
+    return up && barred === null && (now?.up !== true || (position !== null && now.position === null));
+  });
   const until = since + policy.timeout + lookMs;
   if (waits.length === 0 || core.now >= until) return false;
   for (const { node } of waits) lookSoon(lead, node.id);
   pool.wake(until);
-  lead.reason = `positions are asked for: ${waits.map(({ node }) => node.id).join(', ')}`;
+  lead.reason = `${waits.map(({ node }) => node.id).join(', ')} is looked at anew`;
   return true;
 }
 
@@ -126,6 +124,7 @@ function handOver(lead: PoolLead, record: PoolRecord): void {
 function behind(lead: PoolLead, target: Target, furthest: number | null): string | null {
   const { pool } = lead;
   const ever = pool.reports.position(target.node, -Infinity);
+  if (!lead.isUp(target, lead.fencedAt!)) return `${target.node} is not known to be healthy since the fence`;
   if (furthest === null || ever === null) return null;
   const position = pool.reports.position(target.node, lead.fencedAt!);
   const bound = furthest - (pool.record?.allowed?.loss ?? 0);
@@ -208,7 +207,8 @@ function open(lead: PoolLead, record: PoolRecord, position: number | null): void
 function candidateFailed(lead: PoolLead, record: PoolRecord, why: string): void {
   const { node } = record.target!;
   lead.core.log('error', 'candidate_failed', record.pool, `${node}: ${why}`);
-  if (record.reason === 'return') return fail(lead, record, `${node}: ${why}`);
+  // There nobody else is meant.
+  if (record.reason === 'return' || record.reason === 'adopt') return fail(lead, record, `${node}: ${why}`);
   const excluded = [...record.excluded, node];
   if (excluded.length >= lead.policy.maxAttempts) return giveUp(lead, { ...record, excluded }, `${node}: ${why}`);
   const choice = lead.choice(lead.fencedAt!, lead.bounds(), excluded);

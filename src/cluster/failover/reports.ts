@@ -40,15 +40,15 @@ export class Reports {
     }
   }
 
-  /** Fresh ones of this very node, by members of the cluster. */
-  fresh(target: Target, policy: PoolPolicy): readonly (readonly [MemberId, KeptReport])[] {
+  /** Fresh ones of this very node, by members of the cluster, of checks that ended since then. */
+  fresh(target: Target, policy: PoolPolicy, since: Millis = -Infinity): readonly (readonly [MemberId, KeptReport])[] {
     const { now, rules, members } = this.#core;
     const known = this.#of.get(target.node);
     if (known === undefined) return [];
     return members.flatMap((member) => {
       const report = known.get(member);
-      const counts =
-        report !== undefined && report.url === target.url && rules.isFresh(now - report.at, policy.interval);
+      const same = report !== undefined && report.url === target.url && report.at >= since;
+      const counts = same && rules.isFresh(now - report.at, policy.interval);
       return counts ? [[member, report] as const] : [];
     });
   }
@@ -68,9 +68,17 @@ export class Reports {
     );
   }
 
+  /** A majority of the voters has it at this url, as far as they said: else it may be our file that is wrong (3.1). */
+  isAgreed(target: Target): boolean {
+    const { voters } = this.#core.view;
+    const known = this.#of.get(target.node);
+    const same = voters.filter((voter) => voter === this.#core.self || known?.get(voter)?.url === target.url);
+    return same.length * 2 > voters.length;
+  }
+
   /** More of those who looked find it up than not. */
-  isUp(target: Target, policy: PoolPolicy): boolean {
-    const looked = this.fresh(target, policy);
+  isUp(target: Target, policy: PoolPolicy, since: Millis = -Infinity): boolean {
+    const looked = this.fresh(target, policy, since);
     const up = looked.filter(([, report]) => report.up === true && report.failures === 0).length;
     return up > 0 && up * 2 > looked.length;
   }

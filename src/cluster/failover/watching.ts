@@ -138,7 +138,8 @@ function cancel(lead: PoolLead, record: PoolRecord, wish: Switching): void {
 function keepReturning(lead: PoolLead, record: PoolRecord): void {
   const back = record.returning.filter((node) => {
     const target = lead.pool.targetOf(node);
-    return target === null || knowsItsPlace(lead, record, target);
+    if (target === null) return true;
+    return lead.pool.reports.isAgreed(target) && knowsItsPlace(lead, record, target);
   });
   if (back.length === 0 || lead.isBusy) return;
   const returning = record.returning.filter((node) => !back.includes(node));

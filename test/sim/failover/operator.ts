@@ -1,0 +1,86 @@
+/** An operator: gives commands to whoever leads, at random while faults are at work, with care once they are over. */
+import type { CommandAnswer, FailoverCommand } from '../../../src/cluster/failover/contract.ts';
+import { oneOf } from '../queue.ts';
+import { memberOf, pool, type Unit } from './unit.ts';
+import type { FailoverWorld } from './world.ts';
+
+const helpMs = 700;
+
+export class Operator {
+  readonly #world: FailoverWorld;
+
+  constructor(world: FailoverWorld) {
+    this.#world = world;
+  }
+
+  get #leader(): Unit | undefined {
+    const host = this.#world.leader();
+    return host === undefined ? undefined : this.#world.units.get(host);
+  }
+
+  #say(command: FailoverCommand): void {
+    this.#leader?.command(command, (answer) => this.#answered(command, answer));
+  }
+
+  #answered({ kind }: FailoverCommand, answer: CommandAnswer): void {
+    const text = answer.ok ? answer.text : `${answer.error.kind} ${'why' in answer.error ? answer.error.why : ''}`;
+    this.#world.note('answer', `${kind}: ${text}`);
+    this.#world.covered(`command: ${kind} ${answer.ok ? 'done' : answer.error.kind}`);
+  }
+
+  switchTo(
+    target: string | null,
+    more: { readonly at?: number; readonly dryRun?: boolean; readonly lost?: string } = {},
+  ): void {
+    this.#say({
+      kind: 'switch',
+      pool,
+      target,
+      at: more.at ?? null,
+      dryRun: more.dryRun ?? false,
+      force: false,
+      acceptLoss: null,
+      lost: more.lost === undefined ? [] : [more.lost],
+    });
+  }
+
+  plan(inMs: number): void {
+    const leader = this.#leader;
+    const agreed = leader === undefined ? undefined : memberOf(leader.host)?.status().agreedNow;
+    if (agreed !== undefined) this.switchTo(null, { at: Math.floor(agreed + inMs) });
+  }
+
+  do(what: string): void {
+    const { nodes, random } = this.#world;
+    if (what === 'switch') this.switchTo(random.next() < 0.5 ? null : oneOf(random, nodes)!.id);
+    else if (what === 'plan') this.plan(200 + random.next() * 3000);
+    else if (what === 'dry-run') this.switchTo(null, { dryRun: true });
+    else if (what === 'failback') this.#say({ kind: 'failback', pool, dryRun: false });
+    else if (what === 'disable') this.#say({ kind: 'automatic', pool, enabled: false });
+    else if (what === 'enable') this.#say({ kind: 'automatic', pool: null, enabled: true });
+    else if (what === 'cancel') this.#say({ kind: 'cancel', pool });
+  }
+
+  /** Looks at the pool again and again, and does what its status asks for. */
+  helpsOut(): void {
+    this.#help();
+    this.#world.queue.after(helpMs, () => this.helpsOut());
+  }
+
+  #help(): void {
+    const status = this.#leader?.machine?.status(pool);
+    const record = status?.record;
+    if (status == null || record == null) return;
+    if (!record.automatic) return this.do('enable');
+    if (record.phase === 'undecided' || status.stopped.startsWith('SPLIT_BRAIN')) {
+      const { nodes } = this.#world;
+      const furthest = nodes.reduce((a, b) => (b.primaryOf > a.primaryOf ? b : a));
+      return this.#say({ kind: 'adopt', pool, node: record.target?.node ?? furthest.id });
+    }
+    if (record.phase === 'failed') {
+      // Whoever has everything, by what the nodes themselves say.
+      const furthest = this.#world.nodes.reduce((a, b) => (b.primaryOf > a.primaryOf ? b : a));
+      this.switchTo(this.#world.kind.mode === 'manual' ? furthest.id : null);
+    }
+  }
+}
