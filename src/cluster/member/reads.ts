@@ -8,6 +8,7 @@
 import type { Millis } from '../../base/ids.ts';
 import { err, ok } from '../../base/result.ts';
 import type { Freshness } from '../coordinator.ts';
+import { isVoter } from '../raft/model.ts';
 import type { Agreement } from './agreement.ts';
 import type { ReadNeed } from './contract.ts';
 import type { Core } from './core.ts';
@@ -43,10 +44,14 @@ export class Reads {
     this.#heardAt = this.#core.now;
   }
 
-  /** Time since a leader was heard; null if never in this run. */
+  /** Time since a leader was heard; null if never in this run. Of a leader: since it heard a majority. */
   age(): Millis | null {
-    if (this.#agreement.status.role === 'leader') return 0;
-    return this.#heardAt === null ? null : this.#core.now - this.#heardAt;
+    const { role, peers, config } = this.#agreement.status;
+    if (role !== 'leader') return this.#heardAt === null ? null : this.#core.now - this.#heardAt;
+    // One that stood still leads no more, perhaps, and does not know it yet.
+    const heard = peers.filter(({ id }) => isVoter(config, id)).map(({ heardAt }) => heardAt);
+    const last = heard.sort((a, b) => b - a)[Math.floor(config.voters.length / 2) - 1];
+    return last === undefined ? 0 : Math.max(0, this.#core.now - last);
   }
 
   begin(call: number, need: ReadNeed, done: Done): void {

@@ -16,4 +16,20 @@ describe('8.1 reads', () => {
     expect(leader.up.replica.index).toBe(before);
     expect(lab.answer(leader.name, leased)).toMatchObject({ value: { freshness: { kind: 'local' } } });
   });
+
+  it('of a leader that stood still say how long, before it knows that it leads no more', () => {
+    const lab = Lab.of(3);
+    lab.start();
+    lab.form();
+    const member = lab.leader!.up;
+    const local = { kind: 'call', id: 1_000_000, call: { kind: 'read', need: 'local' } } as const;
+    member.take();
+    // A process that was stopped: its clock is elsewhere, and the first thing that it reads is this.
+    member.step(lab.now + 10_000, local);
+    const [answer] = member.take().answers;
+    expect(answer).toMatchObject({ answer: { value: { freshness: { kind: 'local' } } } });
+    const { answer: read } = answer!;
+    const freshness = read.ok && read.value.kind === 'fresh' ? read.value.freshness : null;
+    expect(freshness?.kind === 'local' ? freshness.ageMs : 0).toBeGreaterThanOrEqual(9000);
+  });
 });
