@@ -3,10 +3,11 @@
  * First the disk's own rate: 4 KiB appended and synced, one after the other. Then persists with 1, 16, 64 and 256 under
  * way at a time, each an entry of 200 bytes. With one under way a persist costs about one sync; with more, they share it.
  */
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Journal } from '../../src/cluster/io/journal.ts';
+import { syncTimes } from './disk.ts';
 
 const seconds = 3;
 const folder = mkdtempSync(join(process.argv[2] ?? tmpdir(), 'evenkeel-bench-'));
@@ -19,18 +20,8 @@ function report(what: string, times: number[], ms: number): void {
 }
 
 function disk(): void {
-  const file = openSync(join(folder, 'plain'), 'w');
-  const block = Buffer.alloc(4096, 1);
-  const times: number[] = [];
-  const started = performance.now();
-  while (performance.now() - started < seconds * 1000) {
-    const from = performance.now();
-    writeSync(file, block);
-    fdatasyncSync(file);
-    times.push(performance.now() - from);
-  }
-  report('disk: append 4 KiB, fdatasync', times, performance.now() - started);
-  closeSync(file);
+  const { times, ms } = syncTimes(folder, seconds);
+  report('disk: append 4 KiB, fdatasync', times, ms);
 }
 
 async function journal(underWay: number): Promise<void> {
