@@ -47,6 +47,19 @@ describe('evenkeel cluster status', () => {
   });
 });
 
+describe('evenkeel cluster events', () => {
+  it('tells what happened, a line each', async () => {
+    const api = await clusterApi();
+    await api.cluster.coordinator.lock.acquire('job', { owner: 'me', ttlMs: 1000, delayMs: 0 });
+    api.cluster.pass(1001);
+    const { code, stdout, stderr } = await api.run('cluster', 'events');
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^1\t2026-01-02T00:00:01\.001Z\tlock lost\tjob\tme did not extend it in time; token \d+\n$/);
+    expect((await api.run('cluster', 'events', '--after', '1')).stdout).toBe('');
+    expect((await api.run('cluster', 'events', '--limit', '0')).code).toBe(1);
+  });
+});
+
 describe('evenkeel cluster, changes', () => {
   it('transfer, leave, add and remove do what they say', async () => {
     const api = await clusterApi();

@@ -5,6 +5,7 @@ import type { Endpoint, Method } from '../endpoint.ts';
 import type { HaActions } from './actions.ts';
 import { takeBackup } from './backup.ts';
 import { changeMembers, leave, see, transfer } from './cluster.ts';
+import { listEvents } from './events.ts';
 import { grantLease, keepLease, revokeLease } from './leases.ts';
 import { acquireLock, extendLock, getLock, releaseLock } from './locks.ts';
 import { type HaOptions, HeldOpen, withHa } from './room.ts';
@@ -81,6 +82,7 @@ export function haEndpoints(options: HaOptions): readonly Endpoint[] {
       what: 'release a lock: {"token": N}; or all of an owner: {"owner": NAME}',
       handle: (ha, context) => releaseLock(options, ha, context),
     }),
+    get('/api/ha/events', 'what happened, oldest first: ?topic=, ?after=, ?limit=', listEvents),
     get('/api/ha/watch', 'changes of keys by ?prefix=, as server-sent events', (ha, context) =>
       watchKeys(options, held, { ha, context }),
     ),

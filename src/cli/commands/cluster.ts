@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { drawCluster, drawMembers } from '../cluster-table.ts';
 import { exitCode } from '../exit.ts';
-import { type AdminOptions, askHa, type Fields, withAdmin } from '../ha-client.ts';
+import { type AdminOptions, askHa, type Fields, queryOf, withAdmin } from '../ha-client.ts';
 import { addBackup } from './cluster-backup.ts';
 import { addStopped } from './cluster-stopped.ts';
 
@@ -22,6 +22,19 @@ async function deed(
   const ask = { method: 'POST', path: `/api/ha/cluster/${path}`, body, timeoutMs: deedTimeoutMs } as const;
   await askHa(options, ask);
   if (options.json !== true) process.stdout.write(`${done}\n`);
+}
+
+interface Events extends AdminOptions {
+  readonly limit: string;
+  readonly after?: string;
+}
+
+async function events(options: Events): Promise<void> {
+  const path = `/api/ha/events${queryOf({ limit: options.limit, after: options.after })}`;
+  const { events: found } = await askHa(options, { path });
+  if (options.json === true) return;
+  for (const { number, at, topic, subject, text } of Array.isArray(found) ? (found as Fields[]) : [])
+    process.stdout.write(`${[number, at, topic, subject, text].map(String).join('\t')}\n`);
 }
 
 interface Transfer extends AdminOptions {
@@ -49,6 +62,11 @@ export function addCluster(program: Command): void {
   withAdmin(cluster.command('members'))
     .description('the members alone; exits 3 without a quorum')
     .action((options: AdminOptions) => show(options, drawMembers));
+  withAdmin(cluster.command('events'))
+    .description('what happened, oldest first: locks that were lost, changes of primaries')
+    .option('--limit <number>', 'the newest so many', '100')
+    .option('--after <number>', 'of an event: only later ones')
+    .action(events);
   withAdmin(cluster.command('transfer'))
     .description('hand leadership on')
     .option('--to <member>', 'to this one (default: the fittest)')

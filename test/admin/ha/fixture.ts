@@ -6,7 +6,7 @@ import { err, ok } from '../../../src/base/result.ts';
 import type { Coordinator, CoordinatorError } from '../../../src/cluster/coordinator.ts';
 import type { CallError, MemberLine, MemberStatus } from '../../../src/cluster/member/contract.ts';
 import { LocalCoordinator, type LocalOptions } from '../../../src/cluster/replica/local.ts';
-import { kvRoom, lockRoom } from '../../../src/cluster/replica/rooms.ts';
+import { kvRoom, lockRoom, read } from '../../../src/cluster/replica/rooms.ts';
 
 const id = (text: string): MemberId => text as MemberId;
 
@@ -160,7 +160,7 @@ function refusable(local: LocalCoordinator, refusal: () => CoordinatorError | nu
     observe: (sink) => local.observe(sink),
     records: (what, options) => local.records(what, options),
     pools: (options) => local.pools(options),
-    history: (after, options) => local.history(after, options),
+    history: (after, options) => read(engine, options, ({ history }) => ok(history.after(after))),
     propose: engine.propose,
     writeLease: (pool, epoch) => local.writeLease(pool, epoch),
   };

@@ -31,6 +31,7 @@ describe('hostile requests to the cluster', () => {
     fc.constantFrom(
       '/api/ha/state',
       '/api/ha/leases',
+      '/api/ha/events',
 
       '/api/ha/state/%',
       '/api/ha/state/%00',
