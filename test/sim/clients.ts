@@ -87,6 +87,9 @@ export class Clients {
   readonly #world: ClientWorld;
   readonly #options: ClientOptions;
   readonly #holdings = new Map<string, Holding>();
+  readonly #leaps: { readonly at: Millis; readonly ahead: Millis }[] = [];
+  /** Locks that were asked for, with no answer yet: each tells that it may be lost. */
+  readonly #unanswered = new Set<() => void>();
   /** Index of the newest strong write that was answered. */
   strong = 0;
   /** Index of the newest state that a client has seen: its write's, or that of its current read. */
@@ -102,9 +105,25 @@ export class Clients {
     this.#stopped = true;
   }
 
-  /** From here on a lock may be lost early: the agreed time may have leapt. */
-  timeLeapt(): void {
-    for (const holding of this.#holdings.values()) this.#mayBeLost(holding);
+  /** Locks that were asked for before now may be lost so much earlier: the agreed time may leap by that. */
+  timeLeapt(ahead: Millis): void {
+    if (ahead === 0) return;
+    this.#leaps.push({ at: this.#world.queue.now, ahead });
+    for (const holding of this.#holdings.values()) {
+      holding.until = this.#endOf(holding.until - ahead);
+      this.#watch(holding);
+    }
+    for (const lose of [...this.#unanswered]) lose();
+  }
+
+  #endOf(until: Millis): Millis {
+    return Math.max(until, this.#world.queue.now);
+  }
+
+  /** Until when a lock counts that was asked for then. */
+  #untilOf(askedAt: Millis, ttlMs: Millis): Millis {
+    const leapt = this.#leaps.reduce((sum, { at, ahead }) => (at >= askedAt ? sum + ahead : sum), 0);
+    return askedAt + ttlMs * drift - leapt;
   }
 
   /** Throws if what the clients saw could not have come from one state. */
@@ -224,7 +243,14 @@ export class Clients {
     client.holding = null;
     // Without an answer it may have it all the same, and nobody extends what nobody knows of.
     const lost = { do: 'lost', lock, owner: client.name, token: null } as const;
-    queue.at(until, () => isOpen && this.locks.invoke('time', lost));
+    const lose = (): void => {
+      if (isOpen) this.locks.invoke('time', lost);
+    };
+    this.#unanswered.add(lose);
+    queue.at(until, () => {
+      this.#unanswered.delete(lose);
+      lose();
+    });
     const command = {
       kind: 'acquire',
       name: lock,
@@ -235,6 +261,7 @@ export class Clients {
     } as const;
     this.#propose(client, host, command, (answer, result) => {
       isOpen = answer === null || (!answer.ok && isUnknown(answer.error));
+      if (!isOpen) this.#unanswered.delete(lose);
       if (!answer?.ok) {
         if (answer !== null && answer.error.kind === 'busy') return this.locks.answered(call, { is: 'busy' });
         if (answer !== null && !isUnknown(answer.error)) return this.#refused(this.locks, call, answer.error);
@@ -244,7 +271,7 @@ export class Clients {
       if (result.kind !== 'acquired') return;
       this.locks.answered(call, { is: 'held', token: result.token });
       this.#world.covered('answer: lock held');
-      this.#hold({ lock, token: result.token, owner: input.owner, client, until });
+      this.#hold({ lock, token: result.token, owner: input.owner, client, until: this.#untilOf(askedAt, ttlMs) });
     });
   }
 
@@ -288,8 +315,9 @@ export class Clients {
     this.#propose(client, host, { kind: 'extend', name: lock, token, ttlMs }, (answer) => {
       if (!answer?.ok) return this.#endOfLockCall(client, call, answer);
       this.locks.answered(call, { is: 'done' });
-      if (askedAt + ttlMs * drift < queue.now) return;
-      holding.until = askedAt + ttlMs * drift;
+      const until = this.#untilOf(askedAt, ttlMs);
+      if (until < queue.now) return;
+      holding.until = until;
       this.#watch(holding);
     });
   }

@@ -40,7 +40,6 @@ export interface FaultWorld {
   crash(host: Host): void;
   readonly swaps: DiskSwaps;
   suspended(ms: Millis): void;
-  allRestarted(): void;
   order(kind: 'add' | 'remove' | 'transfer', who: Host | null): void;
   once(event: string, then: () => void): void;
   /** Nobody writes. */
@@ -190,7 +189,6 @@ function hush(world: FaultWorld, quiet: boolean): Undo {
 
 function crashAll(world: FaultWorld): Undo {
   for (const host of world.hosts) world.crash(host);
-  world.allRestarted();
   return () => {
     for (const host of world.hosts) world.start(host);
   };

@@ -3,8 +3,8 @@
  *
  *   same state        equal index, equal hash, on every member
  *   tokens grow       a lock's fencing tokens, and those of all locks together
- *   time              the agreed time keeps pace with the world: within drift, but for what each change of leader costs,
- *                     and for the wall clocks after a restart of all
+ *   time              the agreed time keeps pace with the world: within drift, but for what each change of leader costs;
+ *                     over a restart of a majority it leaps by no more than their wall clocks are off it
  *   nothing lost      what was answered as committed is there, with the answer that was given
  */
 import type { Millis } from '../../src/base/ids.ts';
@@ -22,6 +22,7 @@ import type { Host } from './host.ts';
 /** What one change of leader may cost the agreed time: from its stamp to its last apply, some elections long. */
 const perLeaderMs: Millis = 8000;
 const driftShare = 0.03;
+const driftMs: Millis = 50;
 const slackMs: Millis = 1500;
 
 interface Mark {
@@ -42,6 +43,10 @@ export class StateChecker {
   #term: Term = 0;
   #changes = 0;
   #restartedAt: Millis = 0;
+  /** The newest stamp that was judged. */
+  #last: Mark | null = null;
+  /** By how much it may leap with the next stamp. */
+  #leap: { readonly ahead: Millis; readonly behind: Millis } | null = null;
   #slept: Millis = 0;
 
   constructor(species: Species) {
@@ -72,10 +77,24 @@ export class StateChecker {
     this.#appendedAt.set(`${index}:${term}`, world);
   }
 
-  /** From here on the wall clocks of some member may have been needed. */
-  allRestarted(world: Millis): void {
-    this.#mark = null;
+  /**
+   * A majority was started since anybody led, and may know the time from its wall clocks only, which show `walls` now.
+   * Returns by how much the agreed time may leap ahead.
+   */
+  restarted(world: Millis, walls: readonly Millis[]): Millis {
     this.#restartedAt = world;
+    if (this.#last === null) return Number.POSITIVE_INFINITY;
+    const away = world - this.#last.world;
+    const line = this.#last.agreed + away;
+    const slack = away * driftShare + driftMs;
+    const ahead = Math.max(0, Math.max(...walls) - line + slack);
+    // What runs back is not followed: it only loses the time that nobody counted.
+    const behind = Math.min(Math.max(0, line - Math.min(...walls) + slack), away + perLeaderMs);
+    this.#leap = {
+      ahead: Math.max(ahead, this.#leap?.ahead ?? 0),
+      behind: Math.max(behind, this.#leap?.behind ?? 0),
+    };
+    return ahead;
   }
 
   /** Some member's clock stood still for so long; it may have led. */
@@ -107,23 +126,28 @@ export class StateChecker {
       );
   }
 
+  #markAgain(): void {
+    this.#mark = this.#last;
+    this.#leap = null;
+    this.#changes = this.#slept = 0;
+  }
+
   #pace(world: Millis, term: Term): void {
     // What was stamped before all were restarted goes by another line.
     if (world < this.#restartedAt) return;
     const agreed = this.reference.now;
     if (term !== this.#term) this.#changes += 1;
     this.#term = term;
-    if (this.#mark === null) {
-      this.#mark = { world, agreed };
-      this.#changes = this.#slept = 0;
-      return;
-    }
+    this.#last = { world, agreed };
+    if (this.#mark === null) return this.#markAgain();
     const passed = world - this.#mark.world;
     const late = passed - (agreed - this.#mark.agreed);
-    if (-late > passed * driftShare + slackMs)
+    const { ahead, behind } = this.#leap ?? { ahead: 0, behind: 0 };
+    if (-late > passed * driftShare + slackMs + ahead)
       throw new Breach('time', `the agreed time is ${Math.round(-late)} ms ahead`);
-    if (late > passed * driftShare + slackMs + this.#slept + this.#changes * perLeaderMs)
+    if (late > passed * driftShare + slackMs + behind + this.#slept + this.#changes * perLeaderMs)
       throw new Breach('time', `the agreed time is ${Math.round(late)} ms behind after ${this.#changes} leaders`);
+    if (this.#leap !== null) this.#markAgain();
   }
 }
 

@@ -92,6 +92,7 @@ export class World implements HostWorld, FaultWorld {
   /** A second process on a copy of somebody's disk, while there is one. */
   readonly twin: Host | null;
   readonly #startedAt = new Map<Host, Millis>();
+  readonly #wallAtStart = new Map<Host, Millis>();
   #waiting: { readonly event: string; readonly then: () => void }[] = [];
   #ledAt: Millis = 0;
   #healedAt: Millis = 0;
@@ -227,6 +228,7 @@ export class World implements HostWorld, FaultWorld {
     if (host.disk.full && !this.#calm) host.disk.calm();
     host.start((restored) => this.species.make(this.#memberOptions(host), restored));
     this.#startedAt.set(host, this.queue.now);
+    this.#wallAtStart.set(host, host.clock.wallOffset);
     if (host !== this.twin) this.log.started(host);
     this.note(host.name, `starts, boot ${host.boot}`);
   }
@@ -239,11 +241,6 @@ export class World implements HostWorld, FaultWorld {
 
   suspended(ms: Millis): void {
     this.state.suspended(ms);
-  }
-
-  allRestarted(): void {
-    this.state.allRestarted(this.queue.now);
-    this.#clients?.timeLeapt();
   }
 
   order(kind: 'add' | 'remove' | 'transfer', who: Host | null): void {
@@ -355,11 +352,24 @@ export class World implements HostWorld, FaultWorld {
     else if (one.kind === 'snapshot-installed') this.note(host.name, `takes a snapshot at ${one.index}`);
   }
 
+  /** What it takes for the wall's time: that of its start, and its own clock since, which may run fast or slow. */
+  #wallsOf(host: Host): readonly Millis[] {
+    const started = this.#startedAt.get(host) ?? 0;
+    const wall = this.queue.now + (this.#wallAtStart.get(host) ?? 0);
+    const drift = (this.queue.now - started) * 0.01;
+    return [wall - drift, wall + drift];
+  }
+
   /** A majority that was started since the last leader was elected may know the time from wall clocks only. */
   #leads(host: Host, term: number): void {
     this.note(host.name, `leads term ${term}`);
     const fresh = this.hosts.filter((one) => (this.#startedAt.get(one) ?? 0) >= this.#ledAt);
-    if (fresh.length > this.#options.members / 2) this.allRestarted();
+    if (fresh.length > this.#options.members / 2) {
+      const walls = fresh.flatMap((one) => this.#wallsOf(one));
+      const ahead = this.state.restarted(this.queue.now, walls);
+      this.#clients?.timeLeapt(ahead);
+      this.covered(`restart of a majority: ${ahead > 0 ? 'the time may leap' : 'the time stays'}`);
+    }
     this.#ledAt = this.queue.now;
     this.happened('leads');
   }
