@@ -1,0 +1,145 @@
+/** App nodes that replicate (app-node.ts), and clients whose acknowledged writes must not be lost. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Child } from '../../helpers/child.ts';
+import { statusOf } from '../../helpers/http-bytes.ts';
+import { Load } from '../../helpers/load.ts';
+import { until } from '../../helpers/poll.ts';
+import { freePort } from '../../helpers/ports.ts';
+import type { Scope } from '../../helpers/scope.ts';
+import type { Entry, NodeArgs } from './app-node.ts';
+
+const program = fileURLToPath(new URL('./app-node.ts', import.meta.url));
+
+export class ReplicaNode {
+  readonly name: string;
+  readonly url: string;
+  readonly #args: NodeArgs;
+  #child: Child | null = null;
+
+  constructor(args: NodeArgs) {
+    this.#args = args;
+    this.name = args.name;
+    this.url = `http://127.0.0.1:${args.port}`;
+  }
+
+  async start(): Promise<void> {
+    const child = new Child(program, { args: [JSON.stringify(this.#args)] });
+    this.#child = child;
+    await until(`node ${this.name} listens`, () => {
+      if (child.exited !== null) throw new Error(child.output());
+      return child.stdout.includes('listening');
+    });
+  }
+
+  /** As a crash does. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    await child?.stop();
+  }
+
+  /** Stands still, or goes on: its port stays open. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child?.kill(signal);
+  }
+
+  stop(): Promise<void> {
+    return this.kill();
+  }
+
+  async entries(): Promise<readonly Entry[]> {
+    return (await fetch(`${this.url}/entries`)).json() as Promise<readonly Entry[]>;
+  }
+
+  async health(): Promise<{ readonly role: string; readonly epoch: number; readonly position: number }> {
+    return (await fetch(`${this.url}/health`)).json() as ReturnType<ReplicaNode['health']>;
+  }
+}
+
+export async function startReplicaNodes(scope: Scope, names: readonly string[], lagMs = 0): Promise<ReplicaNode[]> {
+  const ports = await Promise.all(names.map(() => freePort()));
+  const folder = await scope.folder();
+  const nodes = await Promise.all(
+    names.map(async (name, index) => {
+      const own = join(folder, name);
+      await mkdir(own);
+      const peers = ports.filter((_, other) => other !== index).map((port) => `http://127.0.0.1:${port}`);
+      const role = index === 0 ? 'primary' : 'replica';
+      return scope.own(new ReplicaNode({ name, port: ports[index]!, folder: own, peers, role, lagMs }));
+    }),
+  );
+  await Promise.all(nodes.map((node) => node.start()));
+  return nodes;
+}
+
+/** Ids that were acknowledged, ids whose outcome nobody knows, and what else went wrong. */
+export class Writers {
+  readonly acknowledged: string[] = [];
+  readonly load: Load;
+  static #next = 0;
+
+  constructor(options: { readonly port: number; readonly clients: number; readonly thinkMs?: number }) {
+    const prefix = `w${++Writers.#next}`;
+    let count = 0;
+    this.load = new Load({
+      ...options,
+      request: () => `POST /write?id=${prefix}-${++count} HTTP/1.1\r\nHost: ek.test\r\nContent-Length: 0\r\n\r\n`,
+      judge: (answer, request) => {
+        if (statusOf(answer) !== 200) return answer.start;
+        this.acknowledged.push(/id=(\S+)/.exec(request)?.[1] ?? '');
+        return null;
+      },
+    });
+  }
+
+  stop(): Promise<void> {
+    return this.load.stop();
+  }
+
+  /** Acknowledged writes that a log lacks, and ids that it has twice. */
+  judge(log: readonly Entry[]): { readonly lost: readonly string[]; readonly doubled: readonly string[] } {
+    const seen = new Set<string>();
+    const doubled: string[] = [];
+    for (const { id } of log) {
+      if (seen.has(id)) doubled.push(id);
+      seen.add(id);
+    }
+    return { lost: this.acknowledged.filter((id) => !seen.has(id)), doubled };
+  }
+}
+
+/** A pool of these nodes with failover and split. */
+export const poolOf = (nodes: readonly ReplicaNode[], failover: object = {}): object => ({
+  nodes: nodes.map(({ name, url }) => ({ id: name, url })),
+  // Patient with silence, since other tests may take the processor; a crash is found by refused connections.
+  health: { path: '/health', interval: '500ms', timeout: '10s' },
+  failover: {
+    recoveryWait: '1s',
+    parking: { time: '60s' },
+    minInterval: '0s',
+    promote: { post: '/promote' },
+    demote: { post: '/demote' },
+    rejoin: { post: '/rejoin' },
+    ...failover,
+  },
+  split: {},
+});
+
+export interface PoolShown {
+  readonly state: string;
+  readonly primary: string | null;
+  readonly epoch: number;
+  readonly reason: string;
+  readonly nodes: readonly { readonly id: string; readonly up: boolean | null; readonly returning: boolean }[];
+  readonly writes: { readonly sent: boolean; readonly why: string };
+}
+
+export async function failoverOf(ask: (path: string) => Promise<Response>, pool = 'app'): Promise<PoolShown> {
+  const answer = await ask('/ha/failover');
+  const { pools } = (await answer.json()) as { readonly pools: Readonly<Record<string, PoolShown>> };
+  const found = pools[pool];
+  if (found === undefined) throw new Error(`no pool ${pool} in /ha/failover`);
+  return found;
+}
