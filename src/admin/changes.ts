@@ -85,16 +85,18 @@ export function auditRefusal(options: ChangeOptions, context: Context, reason: s
 export function setWish(options: ChangeOptions, context: Context): Promise<Response> {
   const { actions } = options;
   const names = { pool: param(context, 'pool'), node: param(context, 'node') };
-  const change = (body: string): Ended => {
+  const change = (body: string): Ended | Promise<Ended> => {
     const wish = wishOf(body);
     if (typeof wish !== 'string') return refused(wish);
     const found = findPool(actions.stats().pools, names.pool);
     if ('status' in found) return refused(found, wish);
     const nodeIn = (pool: PoolStats | undefined) => pool?.nodes.find((one) => one.id === names.node);
     if (nodeIn(found.pool) === undefined) return refused(unknownNode(found.pool, names.node), wish);
-    actions.setWish({ ...names, wish });
-    const after = nodeIn(actions.stats().pools.find((one) => one.name === names.pool));
-    return { result: 'done', value: wish, answer: json(after ?? { id: names.node, wish }) };
+    return actions.setWish({ ...names, wish }).then((set): Ended => {
+      if (!set.ok) return { result: 'failed', value: wish, problem: set.error };
+      const after = nodeIn(actions.stats().pools.find((one) => one.name === names.pool));
+      return { result: 'done', value: wish, answer: json(after ?? { id: names.node, wish }) };
+    });
   };
   return audited(options, context, {
     action: 'set-wish',
