@@ -123,8 +123,10 @@ export class ClusterMember {
         event: 'cluster-keys',
       });
     }
+    const before = metadataOf(this.#options);
     this.#options = { ...this.#options, ...change };
-    this.host.describe(metadataOf(this.#options));
+    const now = metadataOf(this.#options);
+    if (!sameData(before, now)) this.host.describe(now);
   }
 
   get actions(): HaActions {

@@ -152,11 +152,27 @@ export class Formation {
     }
     if (missing.length > 0 && !rules.isFormed(voters.length, expect))
       return this.#wait(`waiting for ${missing.join(', ')}`);
+    const twins = this.#twins(voters);
+    if (twins !== null) return this.#wait(twins);
     const odd = voters.find((one) => this.#isPromisedElsewhere(one, voters));
     if (odd === undefined) return voters;
     return this.#wait(
       `the first voter at ${odd.address} promised itself to others than are there now (was a data folder lost?): if no member has a cluster, start all with empty data folders`,
     );
+  }
+
+  /** Later one of them would be refused for its name, and the quorum smaller than it seems. */
+  #twins(voters: readonly FirstVoter[]): string | null {
+    const { name: own, address: here } = this.#core.options;
+    const places = new Map<string, Address>();
+    for (const { address } of voters) {
+      const name = address === here ? own : (this.#heard.get(address)?.word.name ?? '');
+      const other = places.get(name);
+      if (other !== undefined)
+        return `two first voters are called ${name}, at ${other} and at ${address}: give each a name of its own`;
+      places.set(name, address);
+    }
+    return null;
   }
 
   #isPromisedElsewhere({ address }: FirstVoter, voters: readonly FirstVoter[]): boolean {

@@ -65,6 +65,26 @@ describe('7.1 the first quorum', () => {
     for (const host of lab.running) expect(Object.keys(host.disk.facts)).toEqual(['runs']);
   });
 
+  it('two of one name promise nothing, and all say who they are; under another name it is formed', () => {
+    const lab = new Lab();
+    const others = (name: string): string[] => [...'abc'].filter((one) => one !== name);
+    for (const name of 'ab') lab.add(name, { expect: 3, seeds: others(name) });
+    lab.add('c', { expect: 3, seeds: others('c'), over: { name: 'b' } });
+    lab.start();
+    lab.run(10_000);
+    expect(clusters(lab)).toEqual(new Set([null]));
+    for (const host of lab.running) {
+      expect(reasonOf(host)).toMatch(/two first voters are called b, at .* and at .*: give each a name of its own/);
+      expect(Object.keys(host.disk.facts)).toEqual(['runs']);
+    }
+    lab.crash('c');
+    const { name: _, ...options } = lab.host('c').options;
+    lab.host('c').options = options;
+    lab.start('c');
+    lab.form();
+    expect(clusters(lab).size).toBe(1);
+  });
+
   it('a number of addresses other than expect stops the member, with the reason', () => {
     const lab = new Lab();
     lab.add('a', { expect: 3, seeds: ['b', 'a'] });

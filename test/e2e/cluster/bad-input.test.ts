@@ -14,6 +14,9 @@ interface StatusShown {
   readonly dropped: Readonly<Record<string, number>>;
 }
 
+const reasonOf = async (members: Processes, seat: Seat): Promise<string | null> =>
+  ((await (await members.ask(seat, '/api/ha/cluster')).json()) as { readonly reason: string }).reason;
+
 const statusOf = async (members: Processes, seat: Seat): Promise<StatusShown> =>
   (await (await members.ask(seat, '/api/ha/status')).json()) as StatusShown;
 
@@ -52,6 +55,27 @@ describe('a second living member of one name', () => {
     await others.write(double!, { member: 'n4', seeds: [second!.address, third!.address], expect: 3 });
     others.start(double!);
     await until('it has the state', async () => (await others.get(double!, 'k')) === 'v', { withinMs: 30_000 });
+  });
+});
+
+describe('two first voters of one name', () => {
+  it('form no cluster until one has a name of its own; all of them say so', async () => {
+    const members = await Processes.of(testScope(), 3);
+    const [first, second, third] = members.seats;
+    await members.write(third!, { member: second!.name });
+    members.start(...members.seats);
+    for (const seat of members.seats) {
+      await until(
+        `${seat.name} says so`,
+        async () => /two first voters are called n2, at .* and at /.test((await reasonOf(members, seat)) ?? ''),
+        { withinMs: 30_000 },
+      );
+    }
+    await members.end(third!, 'SIGTERM');
+    await members.write(third!);
+    members.start(third!);
+    await members.led();
+    expect(await members.put(first!, 'k', 'v')).toBe(true);
   });
 });
 
