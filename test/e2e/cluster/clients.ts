@@ -64,7 +64,7 @@ export class Clients {
   #stopping = false;
   #value = 0;
 
-  constructor(members: Processes, { clients = 6, thinkMs = 25 }: ClientsOptions = {}) {
+  constructor(members: Pick<Processes, 'seats'>, { clients = 6, thinkMs = 25 }: ClientsOptions = {}) {
     this.#apis = members.seats.map((seat) => new Api(seat));
     this.#thinkMs = thinkMs;
     for (let i = 0; i < clients; i++) this.#running.push(kept(this.#client(i + 1)));
