@@ -330,7 +330,8 @@ const eras = 512n;
 const positionMask = (1n << eraShift) - 1n;
 
 const half = 2 ** 32;
-const toMicros = (ms: Millis): number => Math.max(0, Math.floor(ms * 1000));
+/** A time without end is as good as one in 285 years. */
+const toMicros = (ms: Millis): number => Math.min(Math.max(0, Math.floor(ms * 1000)), Number.MAX_SAFE_INTEGER);
 
 function store(cells: Int32Array, at: number, value: number): void {
   Atomics.store(cells, at, Math.floor(value / half));

@@ -60,6 +60,13 @@ describe('the record', () => {
     for (const mode of ['none', 'park', 'refuse'] as const) expect(live(lease({ mode }), 10)).toBe(false);
   });
 
+  it('takes a time without end for a very late one', () => {
+    const board = Scoreboard.create(1);
+    board.primary.write(0, lease({ writeUntil: Number.MAX_SAFE_INTEGER, cutAt: Number.MAX_SAFE_INTEGER }), 0);
+    expect(recordOf(board).isLive(1e12)).toBe(true);
+    expect(recordOf(board).cutAt).toBeGreaterThan(1e12);
+  });
+
   it('rounds a lease down, never up', () => {
     const board = Scoreboard.create(1);
     board.primary.write(0, lease({ writeUntil: 1000.000_9, cutAt: 1250.000_9 }), 0);

@@ -201,6 +201,8 @@ export class WritePlacement extends Placement implements ParkedWrite {
   }
 
   override end(): void {
+    const { end } = this.exchange;
+    if (this.#sent && end !== 'ok' && end !== 'cut') this.pool.count('writesFailed');
     this.#unpark();
     this.#room.removeWrite(this);
     super.end();
