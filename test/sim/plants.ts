@@ -198,6 +198,12 @@ export const plantedInMember: readonly Planted[] = [
     rules: { endsByAcceptance: () => false },
   },
   {
+    name: 'one of two voters writes on when it has accepted the move',
+    breaks: ['write lease'],
+    rules: { endsByAcceptance: () => false },
+    worlds: { members: 2, spares: 0, copies: false },
+  },
+  {
     name: 'a voter among many gives itself leave to write',
     breaks: ['write lease'],
     rules: { needsNoLease: () => true },

@@ -132,11 +132,11 @@ export class Pools {
     if (record.phase === 'open') return this.#choose(host, record);
     const wait = this.#waits.get(host);
     const mine = wait !== undefined && wait.run === host.run && wait.term === raft.term && wait.epoch === record.epoch;
-    if (mine && host.now() < wait.until) return;
-    if (mine) return this.#propose(host, next(record, { phase: 'open' }));
-    // The entry came from an earlier leader: this one has granted nothing of the epoch.
-    this.#wait(host, { run: host.run, term: raft.term, epoch: record.epoch });
-    this.#world.covered('pool: resumed by a new leader');
+    if (!mine) this.#world.covered('pool: resumed by a new leader');
+    // Of two voters the other may have written until this was committed: so it is asked anew.
+    const until = mine && raft.config.voters.length > 2 ? wait.until : this.#overAt(host);
+    if (mine && host.now() >= until) return this.#propose(host, next(record, { phase: 'open' }));
+    this.#wait(host, { run: host.run, term: raft.term, epoch: record.epoch, until });
   }
 
   /** Not again while it is on its way: then its step is of an epoch that is being waited for. */
@@ -151,18 +151,21 @@ export class Pools {
     if (host.body === null || host.run !== run || !this.#moving.has(host)) return;
     this.#world.happened('pending');
     // It is in the leader's own log now, so that from here on it grants nothing of this epoch.
-    this.#wait(host, { run, term, epoch });
+    this.#wait(host, { run, term, epoch, until: this.#overAt(host) });
   }
 
   #propose(host: Host, record: PoolRecord): void {
     host.call({ kind: 'propose', command: change(record), consistency: 'quorum' }, () => {});
   }
 
+  #overAt(host: Host): Millis {
+    return host.body?.writesOverAt(pool) ?? host.now() + writeLeaseMs * 1.01 + 50;
+  }
+
   /** To the millisecond, for a wait that is a little too short must show. */
-  #wait(host: Host, what: Omit<Wait, 'until'>): void {
-    const until = host.body?.writesOverAt(pool) ?? host.now() + writeLeaseMs * 1.01 + 50;
-    this.#waits.set(host, { ...what, until });
-    const at = host.clock.worldAt(until);
+  #wait(host: Host, wait: Wait): void {
+    this.#waits.set(host, wait);
+    const at = host.clock.worldAt(wait.until);
     if (at !== Number.POSITIVE_INFINITY) this.#world.queue.at(at + 0.1, () => this.#move());
   }
 }

@@ -17,9 +17,6 @@ import type { Agreement } from './agreement.ts';
 import type { Core } from './core.ts';
 import type { Reply } from './desk.ts';
 
-/** Of so many voters the quorum is all. */
-const unaskedVoters = 2;
-
 export class Grants {
   readonly #core: Core;
   readonly #agreement: Agreement;
@@ -77,8 +74,7 @@ export class Grants {
 
   /** Until when a voter may have written without having asked. */
   #unasked(pool: string): Millis {
-    const { voters } = this.#agreement.status.config;
-    if (voters.length > unaskedVoters) return Number.NEGATIVE_INFINITY;
-    return this.#agreement.closedAt(pool) ?? this.#core.now;
+    const voters = this.#agreement.status.config.voters.length;
+    return this.#core.rules.unaskedUntil({ voters, closedAt: this.#agreement.closedAt(pool), now: this.#core.now });
   }
 }

@@ -16,6 +16,11 @@ export interface MemberRules {
   mayGrant(asker: { readonly inConfig: boolean; readonly epoch: number; readonly open: number | null }): boolean;
   /** Where the quorum is all voters and shall stay so, a voter needs nobody's leave (2.8). `expect`: its own file's. */
   needsNoLease(voters: number, isVoter: boolean, expect: number): boolean;
+  /**
+   * Until when a voter may have given itself leave to write (2.8). `closedAt`: since when no epoch is open by what is
+   * committed, so accepted by every voter of one or two; null: one is open.
+   */
+  unaskedUntil(view: { readonly voters: number; readonly closedAt: Millis | null; readonly now: Millis }): Millis;
   /** An epoch that moves in the own log gives no leave to write any more, committed or not (2.8). */
   endsByAcceptance(): boolean;
   /** All `expect` first voters promised the same (7.1). */
@@ -54,6 +59,7 @@ export const safeRules: MemberRules = {
   grantConfirmed: (index) => index !== null,
   mayGrant: ({ inConfig, epoch, open }) => inConfig && open === epoch,
   needsNoLease: (voters, isVoter, expect) => isVoter && expect <= 2 && voters > 0 && voters <= 2,
+  unaskedUntil: ({ voters, closedAt, now }) => (voters > 2 ? Number.NEGATIVE_INFINITY : (closedAt ?? now)),
   endsByAcceptance: () => true,
   isFormed: (promises, expect) => promises === expect,
   mayPromise: (earlier, wish) => earlier === null || earlier === wish,

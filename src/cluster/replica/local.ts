@@ -49,8 +49,6 @@ export interface LocalOptions {
   readonly wall: Millis;
   readonly limits?: ReplicaLimits;
   readonly watchersMax?: number;
-  /** The open epoch of a pool, null if none is. Default: as the state says. */
-  readonly openEpoch?: (pool: string) => number | null;
 }
 
 const boot = 1;
@@ -115,7 +113,7 @@ export class LocalCoordinator implements Coordinator, Engine {
   writeLease(pool: string, epoch: number): Answer<WriteLease> {
     const sentAt = this.#options.clock();
     if (this.#closed) return Promise.resolve(err({ kind: 'closed' }));
-    const open = (this.#options.openEpoch ?? ((name) => this.replica.pools.openEpoch(name)))(pool);
+    const open = this.replica.pools.openEpoch(pool);
     if (open !== epoch) return Promise.resolve(err({ kind: 'not-open', pool, open }));
     const cutAt = sentAt + writeLeaseMs;
     return Promise.resolve(ok({ pool, epoch, sentAt, writeUntil: cutAt - writeDrainMs, cutAt }));
