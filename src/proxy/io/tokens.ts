@@ -3,7 +3,7 @@
  * its pool. All members have the same key; a token of another key is as good as a forged one.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { SplitConfig } from '../../config/model.ts';
+import type { PrimaryRow } from '../../routing/snapshot.ts';
 import { cookieOf } from '../hash-key.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import { readTokenText, type Token, tokenText } from '../read-after-write.ts';
@@ -12,7 +12,7 @@ const macBytes = 16;
 /** Longer than any of ours. */
 const maxToken = 128;
 
-type Carrier = Pick<SplitConfig['readYourWrites'], 'via' | 'name'>;
+type Carrier = Pick<PrimaryRow['split']['readYourWrites'], 'via' | 'name'>;
 
 function mac(key: Uint8Array, pool: string, text: string): Buffer {
   return createHmac('sha256', key).update(`evenkeel read-after-write\0${pool}\0${text}`).digest().subarray(0, macBytes);
