@@ -72,6 +72,7 @@ export class FailoverBoard {
     if (pool === undefined || !pool.place.nodes.has(report.node)) return;
     pool.reports.set(report.node, report);
     this.#reader(pool, report.node);
+    this.#position(pool, report);
     const lacking = this.#lacking(pool);
     if (lacking !== pool.lacking) this.#put(pool);
   }
@@ -133,10 +134,18 @@ export class FailoverBoard {
           ? 'fit'
           : 'behind';
     this.#primary.setReader({ pool: place.slot, node: node.slot }, { kind, lag: report?.lag ?? null });
-    if (kind === 'none' || report?.up !== true) return;
+  }
+
+  /**
+   * Said once per report: what was told before an epoch opened means nothing in it, and what the node's answers have told
+   * since is not to be overwritten by an older word.
+   */
+  #position({ place, written }: PoolOnBoard, report: NodeReport): void {
+    const node = place.nodes.get(report.node);
+    if (node === undefined || !report.up || written?.readers.includes(report.node) !== true) return;
     // A node that has not heard of this epoch counts in the epoch before.
-    const isOld = report.epoch !== null && report.epoch < (written?.epoch ?? 0);
-    this.#primary.setPosition(node.slot, isOld ? null : report.position);
+    const isOld = report.epoch !== null && report.epoch < written.epoch;
+    if (isOld || report.position !== null) this.#primary.setPosition(node.slot, isOld ? null : report.position);
   }
 
   #lacking({ place, written, reports }: PoolOnBoard): string {
