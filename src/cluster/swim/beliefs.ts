@@ -133,7 +133,7 @@ export class Beliefs {
 
   /** The member's newer word, in this boot or a later one. */
   #renew(member: Member, claim: Claim, hearing: Hearing): void {
-    const { list, counts, order, suspicions } = this.#core;
+    const { self, list, counts, order, suspicions, doubt } = this.#core;
     const sameBoot = claim.boot === member.claim.boot;
     if (sameBoot && !sameProcess(claim, member.claim))
       return this.#conflicts.refuse('id', member.claim, { claimed: claim, now: hearing.now });
@@ -145,6 +145,7 @@ export class Beliefs {
     const nameHolder = list.byName(claim.name);
     if (nameHolder !== undefined && nameHolder !== member) this.#drop(nameHolder);
     const { claim: before, status } = member;
+    if (sameBoot && suspicions.isAccusedBy(claim.id, self.claim.id)) doubt.wasWrong(hearing.now);
     list.setClaim(member, claim);
     suspicions.clear(claim.id);
     if (status !== 'alive') list.setStatus(member, 'alive', hearing.now);

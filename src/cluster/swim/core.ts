@@ -2,6 +2,7 @@
 import type { Millis } from '../../base/ids.ts';
 import type { Random } from '../../base/random.ts';
 import { Awareness } from './awareness.ts';
+import { Doubt } from './doubt.ts';
 import { GossipQueue } from './gossip-queue.ts';
 import { MemberList } from './member-list.ts';
 import type { RefusedWord, SwimCounts } from './model.ts';
@@ -21,6 +22,7 @@ export interface Core {
   readonly suspicions: Suspicions;
   readonly queue: GossipQueue;
   readonly awareness: Awareness;
+  readonly doubt: Doubt;
   readonly outbox: Outbox;
 }
 
@@ -50,6 +52,7 @@ export function makeCore(options: SwimOptions, random: Random): Core {
     suspicions: new Suspicions(settings),
     queue,
     awareness,
+    doubt: new Doubt(settings.doubtMs),
     outbox: new Outbox({ self, list, queue, awareness }),
   };
 }

@@ -7,7 +7,7 @@
  *
  * Indirect: three others are asked to ping the target, and a stream to it is tried, in case that only datagrams are
  * lost. A suspect is told so in the probe itself, so that it can refute at once (buddy system). Interval and time-out
- * stretch with the local health score. A stall of this member voids the running probe: it proves nothing.
+ * stretch with the local health score; who was wrong lately asks twice (doubt.ts). A stall of this member voids the running probe: it proves nothing.
  */
 import type { MemberId, Millis } from '../../base/ids.ts';
 import type { Beliefs } from './beliefs.ts';
@@ -44,6 +44,9 @@ export class Probes {
   readonly #core: Core;
   readonly #parts: ProbeParts;
   #state: State = idle;
+  /** Is asked a second time. */
+  #again: Member | null = null;
+  #startedAt: Millis = Number.NEGATIVE_INFINITY;
   /** End of the running interval. */
   #nextAt: Millis = Number.NEGATIVE_INFINITY;
 
@@ -98,10 +101,11 @@ export class Probes {
 
   #start(now: Millis): void {
     const { settings, awareness, counts, order } = this.#core;
-    const target = order.next();
+    const target = this.#again?.living === true ? this.#again : order.next();
     this.#nextAt = now + awareness.stretch(settings.probeIntervalMs);
     if (target === undefined) return;
     counts.probes++;
+    this.#startedAt = now;
     const seq = this.#parts.nextSeq();
     this.#state = { at: 'direct', target, seq, timeoutAt: now + awareness.stretch(settings.probeTimeoutMs) };
     this.#ping(target, seq);
@@ -132,16 +136,21 @@ export class Probes {
 
   #succeed(target: Member, reach: Reach): void {
     this.#core.awareness.add(-1);
+    if (this.#again === target) this.#core.doubt.wasWrong(this.#startedAt);
+    this.#again = null;
     this.#end(target, reach);
   }
 
   #fail(now: Millis): void {
     const state = this.#state;
     if (state.at === 'idle') return;
-    const { counts, awareness, self } = this.#core;
+    const { counts, awareness, self, doubt } = this.#core;
+    const isSecond = this.#again === state.target;
     counts.probeFailures++;
     awareness.add(1 + (state.at === 'indirect' ? state.silent.size : 0));
     this.#end(state.target, 'none');
+    this.#again = !isSecond && doubt.asksTwice(now) ? state.target : null;
+    if (this.#again !== null) return;
     this.#parts.beliefs.suspect(state.target.subject(), self.claim.id, { now, quiet: false });
   }
 

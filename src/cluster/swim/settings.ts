@@ -26,6 +26,8 @@ export interface SwimSettings {
   readonly suspicionMaxFactor: number;
   /** Independent accusers, beside the first, that shorten a suspicion to its shortest. */
   readonly confirmations: number;
+  /** Who was wrong about a living member asks twice before it accuses, for so long. */
+  readonly doubtMs: Millis;
   readonly scoreMax: number;
   /** Delays of the event loop above this count against our own health. */
   readonly stallMs: Millis;
@@ -67,6 +69,7 @@ export const lanSettings: SwimSettings = {
   suspicionFactor: 4,
   suspicionMaxFactor: 6,
   confirmations: 2,
+  doubtMs: 60_000,
   scoreMax: 7,
   stallMs: 500,
   seedRetryMs: 1000,

@@ -84,6 +84,10 @@ export class Suspicions {
     return true;
   }
 
+  isAccusedBy(id: MemberId, by: MemberId): boolean {
+    return this.#byId.get(id)?.accusers.has(by) ?? false;
+  }
+
   clear(id: MemberId): void {
     this.#byId.delete(id);
   }
