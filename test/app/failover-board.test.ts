@@ -1,0 +1,144 @@
+import { describe, expect, it } from 'vitest';
+import { FailoverBoard, type PoolPlace } from '../../src/app/failover-board.ts';
+import type { BoardWrite, NodeReport } from '../../src/cluster/failover/contract.ts';
+import { PrimaryRecord } from '../../src/scoreboard/primary.ts';
+import { Scoreboard } from '../../src/scoreboard/scoreboard.ts';
+
+const slots = { a: 3, b: 4, c: 5 } as const;
+
+function placeOf(change: Partial<PoolPlace['split']> = {}, from = 0): PoolPlace {
+  const nodes = Object.entries(slots).map(([id, slot]) => [id, { slot: slot + from, generation: 1 }] as const);
+  return { slot: 1, nodes: new Map(nodes), split: { maxLag: 1000, minReplicas: 0, ...change } };
+}
+
+const open: BoardWrite = {
+  ...{ pool: 'app', epoch: 7, node: 'a', writeUntil: 5000, cutAt: 5250, otherwise: 'park', why: '' },
+  ...{ fencing: false, readers: ['a', 'b', 'c'], forks: [{ epoch: 7, position: 40 }] },
+};
+
+const report = (node: string, change: Partial<NodeReport> = {}): NodeReport => ({
+  ...{ pool: 'app', node, up: true, failures: 0, at: 0, detail: '', role: null, epoch: null, cluster: null },
+  ...{ position: null, lag: null, primaryHeard: null, wanted: true, ...change },
+});
+
+function world(split: Partial<PoolPlace['split']> = {}) {
+  const { primary } = Scoreboard.create(1);
+  let now = 1000;
+  const board = new FailoverBoard(primary, () => now);
+  board.configure(new Map([['app', placeOf(split)]]));
+  const record = () => {
+    const read = new PrimaryRecord();
+    primary.read(1, read);
+    return read;
+  };
+  const kinds = () => Object.values(slots).map((slot) => ['none', 'fit', 'behind'][primary.reader(slot)]);
+  const pass = (ms: number): void => {
+    now += ms;
+  };
+  return { primary, board, record, kinds, pass };
+}
+
+describe('writes', () => {
+  it('go to the slot of the primary, until the lease ends', () => {
+    const { board, record, primary } = world();
+    board.write(open);
+    expect(record()).toMatchObject({ mode: 'send', epoch: 7, slot: 3, generation: 1, writeUntil: 5000, cutAt: 5250 });
+    expect(primary.forks(1)).toEqual([{ epoch: 7, position: 40 }]);
+  });
+
+  it('wait, or are refused, as soon as there is no leave', () => {
+    const { board, record } = world();
+    board.write({ ...open, writeUntil: 0, why: 'waits for leave to write' });
+    expect(record()).toMatchObject({ mode: 'park', writeUntil: 0, slot: 3, cutAt: 5250 });
+    board.write({ ...open, writeUntil: 0, otherwise: 'refuse' });
+    expect(record().mode).toBe('refuse');
+  });
+
+  it('do not begin under a lease that is over already, or for a node that has no row', () => {
+    const { board, record, pass } = world();
+    pass(4001);
+    board.write(open);
+    expect(record().mode).toBe('park');
+    const other = world();
+    other.board.write({ ...open, node: 'zz' });
+    expect(other.record()).toMatchObject({ mode: 'park', slot: -1 });
+  });
+
+  it('move with the rows of their nodes', () => {
+    const { board, record } = world();
+    board.write(open);
+    board.configure(new Map([['app', placeOf({}, 10)]]));
+    expect(record()).toMatchObject({ mode: 'send', slot: 13 });
+  });
+
+  it('end with the process', () => {
+    const { board, record } = world();
+    board.write(open);
+    board.close();
+    expect(record()).toMatchObject({ mode: 'refuse', writeUntil: 0 });
+  });
+
+  it('of a pool that is not there any more are nobody', () => {
+    const { board, record } = world();
+    board.configure(new Map());
+    board.write(open);
+    expect([record().mode, board.held('app'), board.parked('app')]).toEqual(['none', null, 0]);
+  });
+});
+
+describe('split.minReplicas', () => {
+  it('makes writes wait until so many replicas follow', () => {
+    const { board, record } = world({ minReplicas: 2 });
+    board.write(open);
+    expect(record()).toMatchObject({ mode: 'park', cutAt: 5250 });
+    board.report(report('b'));
+    expect(board.lacking('app')).toBe('1 of at least 2 replicas follow (split.minReplicas)');
+    board.report(report('c', { lag: 1000 }));
+    expect([record().mode, board.lacking('app')]).toEqual(['send', '']);
+    board.report(report('c', { lag: 1001 }));
+    expect(record().mode).toBe('park');
+    board.report(report('c', { up: false }));
+    expect(record().mode).toBe('park');
+    board.report(report('a'));
+    expect(record().mode).toBe('park');
+  });
+});
+
+describe('reads', () => {
+  it('go to readers within the bound; the primary is always near itself', () => {
+    const { board, kinds } = world();
+    board.write({ ...open, readers: ['a', 'b'] });
+    expect(kinds()).toEqual(['fit', 'fit', 'none']);
+    board.report(report('b', { lag: 1001 }));
+    board.report(report('a', { lag: 9999 }));
+    expect(kinds()).toEqual(['fit', 'behind', 'none']);
+    board.report(report('b', { lag: 10 }));
+    expect(kinds()).toEqual(['fit', 'fit', 'none']);
+  });
+
+  it('know positions of this epoch only', () => {
+    const { board, primary } = world();
+    board.write(open);
+    board.report(report('b', { position: 41, epoch: 7 }));
+    board.report(report('c', { position: 42 }));
+    expect([primary.position(4), primary.position(5)]).toEqual([41, 42]);
+    board.report(report('b', { position: 43, epoch: 6 }));
+    expect(primary.position(4)).toBe(-1);
+    board.write({ ...open, epoch: 8, node: 'b' });
+    // c says no epoch: what it said before this one opened may lie beyond the fork. Its next word counts.
+    expect(primary.position(5)).toBe(-1);
+    board.report(report('c', { position: 42 }));
+    expect(primary.position(5)).toBe(42);
+    board.write({ ...open, epoch: 8, node: 'b', writeUntil: 1 });
+    board.report(report('c', { position: null }));
+    expect(primary.position(5)).toBe(42);
+  });
+});
+
+it('what threads hold is told with the highest position of the epoch that clients know', () => {
+  const { board, primary } = world();
+  expect(board.held('app')).toBeNull();
+  board.write(open);
+  primary.notePassed(0, 1, { epoch: 7, position: 44 });
+  expect(board.held('app')).toEqual({ writing: 0, passed: 44 });
+});
