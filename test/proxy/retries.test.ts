@@ -57,6 +57,18 @@ describe('what may have been sent', () => {
   });
 });
 
+describe('a write to a primary', () => {
+  it.each(['GET', 'POST', 'PUT'])('is not sent again for %s, whatever the config names', (method) => {
+    const made = new Retries(method, { ...config, methods: ['PUT', 'POST'], attempts: 5 }, true);
+    made.sent = true;
+    for (const failure of ['reset', 'refused', 'timeout', 'exhausted', 'connect-timeout'] as const)
+      expect(follows(made, failure)).toBe('none');
+    expect(made.afterStatus(503, method, true)).toBe(false);
+    made.sent = false;
+    expect(made.afterStatus(503, method, true)).toBe(false);
+  });
+});
+
 describe('what was not sent', () => {
   it.each(['GET', 'POST', 'DELETE', 'X'])('goes to another node for %s, body whole or not', (method) => {
     expect(follows(retries({ method, sent: false }), 'refused')).toBe('free');
