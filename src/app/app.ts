@@ -88,6 +88,7 @@ export class App {
           version: this.#version,
           config: { ...this.#history, file: this.#file },
           member: this.#member,
+          failover: this.#failover,
         }),
     });
     this.#door = new AdminDoor(this.#actions(), this.#log);

@@ -5,6 +5,7 @@
 
 import { failoverProblem } from '../admin/ha/failover.ts';
 import type { FailoverActions, NodeChange, PoolView } from '../admin/ha/failover-actions.ts';
+import { isWriting } from '../admin/ha/failover-view.ts';
 import type { ProblemAnswer } from '../admin/problem.ts';
 import type { MemberId } from '../base/ids.ts';
 import { err, ok, type Result } from '../base/result.ts';
@@ -12,6 +13,7 @@ import type { FailoverEvent } from '../cluster/failover/contract.ts';
 import type { MemberCoordinator } from '../cluster/io/coordinator.ts';
 import type { MemberHost } from '../cluster/io/member-host.ts';
 import type { Fact } from '../cluster/replica/model.ts';
+import type { ObservedFailover } from '../observe/failover-source.ts';
 import type { MemberLinks } from './cluster-member.ts';
 import type { Control } from './control.ts';
 import { Failover } from './failover.ts';
@@ -34,6 +36,8 @@ export class FailoverRoom {
   readonly actions: FailoverActions;
   readonly #desk: FailoverDesk;
   readonly #parts: FailoverRoomParts;
+  /** Epochs that were opened, by reason. */
+  readonly #changes = new Map<string, Map<string, number>>();
   readonly #sinks = new Set<(event: FailoverEvent) => void>();
 
   constructor(parts: FailoverRoomParts) {
@@ -85,6 +89,22 @@ export class FailoverRoom {
     return err({ ...problem, detail: `${node} is the primary of ${pool}, and no other took over: ${problem.detail}` });
   }
 
+  observe(slotOf: (pool: string) => number): ObservedFailover[] {
+    return this.#views().map((view): ObservedFailover => {
+      const { status } = view;
+      const { chosenAt = 0, openedAt = 0 } = status.record?.times ?? {};
+      return {
+        ...{ pool: status.pool, slot: slotOf(status.pool), state: status.state, epoch: status.record?.epoch ?? 0 },
+        writesSent: isWriting(view),
+        automatic: status.record?.automatic ?? false,
+        ...{ linkFault: status.linkFault, differing: status.differing.length },
+        lastFailoverAt: status.record?.lastFailoverAt ?? 0,
+        lastChangeMs: chosenAt > 0 && openedAt >= chosenAt ? openedAt - chosenAt : 0,
+        changes: this.#changes.get(status.pool) ?? new Map(),
+      };
+    });
+  }
+
   close(): void {
     this.#desk.close();
     this.failover.close();
@@ -93,7 +113,16 @@ export class FailoverRoom {
 
   #tell(event: FailoverEvent): void {
     this.#parts.log[event.level](`failover: ${event.pool}: ${event.text}`, { event: event.event, pool: event.pool });
+    if (event.event === 'epoch_open') this.#count(event.pool);
     for (const sink of this.#sinks) sink(event);
+  }
+
+  #count(pool: string): void {
+    const reason = this.failover.status(pool)?.record?.reason;
+    if (reason === undefined) return;
+    const counts = this.#changes.get(pool) ?? new Map<string, number>();
+    this.#changes.set(pool, counts);
+    counts.set(reason, (counts.get(reason) ?? 0) + 1);
   }
 
   #actions(): FailoverActions {

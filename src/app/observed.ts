@@ -4,11 +4,13 @@ import type { ObservedConfig, ObservedListener, ObservedNode, ObservedPool, Obse
 import { certificatesOf } from './certificates.ts';
 import type { ClusterMember } from './cluster-member.ts';
 import type { Control } from './control.ts';
+import type { FailoverRoom } from './failover-room.ts';
 
 export interface ProcessFacts {
   readonly version: string;
   readonly config: Omit<ObservedConfig, 'version'>;
   readonly member: ClusterMember | null;
+  readonly failover: FailoverRoom | null;
 }
 
 export function observe(control: Control, facts: ProcessFacts): ObservedState {
@@ -28,6 +30,7 @@ export function observe(control: Control, facts: ProcessFacts): ObservedState {
       pool: action.kind === 'pool' ? action.pool : null,
     })),
     cluster: facts.member?.observe() ?? null,
+    failover: facts.failover?.observe((pool) => control.slots.pool(pool)) ?? [],
   };
 }
 

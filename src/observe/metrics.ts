@@ -25,6 +25,7 @@ import {
 } from '../scoreboard/layout.ts';
 import { counterRow, nodeLine, poolLine, type Scoreboard, threadLine } from '../scoreboard/scoreboard.ts';
 import { clusterFamilies } from './cluster-metrics.ts';
+import { failoverFamilies } from './failover-metrics.ts';
 import { histogramSamples, nodeBounds, poolBounds } from './merge.ts';
 import { counter, type Family, gauge, type Labels, noLabels, one, type Sample, type Scrape } from './metrics-model.ts';
 import type { ObservedNode, ObservedPool, ObservedState } from './source.ts';
@@ -388,4 +389,5 @@ export const families: readonly Family[] = [
   ...poolFamilies,
   ...nodeFamilies,
   ...clusterFamilies,
+  ...failoverFamilies,
 ];

@@ -10,6 +10,7 @@ import type { Millis } from '../base/ids.ts';
 import type { NodeHealthView, PoolHealthView } from '../health/contract.ts';
 import type { Scoreboard } from '../scoreboard/scoreboard.ts';
 import type { ObservedCluster } from './cluster-source.ts';
+import type { ObservedFailover } from './failover-source.ts';
 
 export interface StateSource {
   readonly scoreboard: Scoreboard;
@@ -30,6 +31,8 @@ export interface ObservedState {
   readonly routes: readonly ObservedRoute[];
   /** null: the process is a member of no cluster. */
   readonly cluster: ObservedCluster | null;
+  /** Pools with failover; empty while what is agreed on is not read yet. */
+  readonly failover: readonly ObservedFailover[];
 }
 
 export interface ObservedConfig {

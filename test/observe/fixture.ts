@@ -75,6 +75,7 @@ export const state = (change: Partial<ObservedState> = {}): ObservedState => ({
   ],
   routes: [{ name: 'route-1', slot: 0, pool: 'app' }],
   cluster: null,
+  failover: [],
   ...change,
 });
 

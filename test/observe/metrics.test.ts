@@ -48,6 +48,40 @@ describe('metrics', () => {
   });
 });
 
+describe('metrics of failover', () => {
+  it('are one series per pool that has it, and none where none has', () => {
+    const pool = {
+      ...{ pool: 'app', slot: 0, state: 'FAILED_OVER', epoch: 7, writesSent: true, automatic: true, linkFault: false },
+      ...{ differing: 2, lastFailoverAt: 90_000, lastChangeMs: 250, changes: new Map([['failover', 3]]) },
+    };
+    const from = source(state({ failover: [pool] }));
+    from.scoreboard.addPool('parked', { thread: 0, slot: 0, by: 4 });
+    from.scoreboard.addPool('writing', { thread: 0, slot: 0, by: 2 });
+    const ours = families.filter(({ name }) => name.startsWith('evenkeel_failover_'));
+    const scrape = beginScrape(from.view, from.scoreboard);
+    const series = ours.flatMap(({ name, samples }) =>
+      samples(scrape).map(
+        ({ labels, value }) => [`${name.slice(18)} ${Object.values(labels).join(' ')}`, value] as const,
+      ),
+    );
+    expect(Object.fromEntries(series)).toMatchObject({
+      'state app FAILED_OVER': 1,
+      'state app NORMAL': 0,
+      'epoch app': 7,
+      'writes_sent app': 1,
+      'writes_waiting app': 4,
+      'writes_held app': 2,
+      'policies_differing app': 2,
+      'last_failover_timestamp_seconds app': 90,
+      'last_change_seconds app': 0.25,
+      'changes_total app failover': 3,
+      'changes_total app switchover': 0,
+    });
+    const none = source();
+    for (const { samples } of ours) expect(samples(beginScrape(none.view, none.scoreboard))).toEqual([]);
+  });
+});
+
 describe('metrics of the cluster', () => {
   const values = (of: ObservedCluster | null): Record<string, number> => {
     const from = source(state({ cluster: of }));
