@@ -123,9 +123,20 @@ export class Seats {
 
   #seatFor(learner: MemberId, config: Config): Change | null {
     const old = this.#lostTwin(learner, config);
-    if (old !== null) return { kind: 'replace', old, member: learner };
+    if (old !== null && !this.#mustLeaveItself(old, config)) return { kind: 'replace', old, member: learner };
+    if (old !== null) this.#sayMayWrite(old);
     if (config.voters.length >= this.#core.expect || this.#endsLeaseless(config)) return null;
     return { kind: 'promote', member: learner };
+  }
+
+  /** Cut off, not dead, it would write on without a lease for as long as nobody asks for its acceptance. */
+  #sayMayWrite(old: MemberId): void {
+    const { now, book } = this.#core;
+    if (now < (this.#saidAt.get(old) ?? Number.NEGATIVE_INFINITY) + sayEveryMs) return;
+    this.#saidAt.set(old, now);
+    this.#core.note(
+      `a new data folder asks for the seat of ${book.nameOf(old)}, which of two voters may still write by itself: when its old process is surely off, remove it with force`,
+    );
   }
 
   /** A voter that gossip holds dead, under the name and address that this learner has. */
