@@ -58,7 +58,12 @@ export class ReplicaNode {
   }
 }
 
-export async function startReplicaNodes(scope: Scope, names: readonly string[], lagMs = 0): Promise<ReplicaNode[]> {
+/** `lags`: by how much each shows later what it has, ms; none. */
+export async function startReplicaNodes(
+  scope: Scope,
+  names: readonly string[],
+  lags: readonly number[] = [],
+): Promise<ReplicaNode[]> {
   const ports = await Promise.all(names.map(() => freePort()));
   const folder = await scope.folder();
   const nodes = await Promise.all(
@@ -67,7 +72,9 @@ export async function startReplicaNodes(scope: Scope, names: readonly string[], 
       await mkdir(own);
       const peers = ports.filter((_, other) => other !== index).map((port) => `http://127.0.0.1:${port}`);
       const role = index === 0 ? 'primary' : 'replica';
-      return scope.own(new ReplicaNode({ name, port: ports[index]!, folder: own, peers, role, lagMs }));
+      return scope.own(
+        new ReplicaNode({ name, port: ports[index]!, folder: own, peers, role, lagMs: lags[index] ?? 0 }),
+      );
     }),
   );
   await Promise.all(nodes.map((node) => node.start()));
