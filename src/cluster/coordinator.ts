@@ -80,7 +80,7 @@ export type Answer<T> = Promise<Result<T, CoordinatorError>>;
 export type Freshness =
   /** Every write acknowledged before the read was asked for is in it. */
   | { readonly kind: 'current' }
-  /** What this member has. `ageMs`: time since it last heard a leader; null if it never did. */
+  /** What this member has: at least all that was committed `ageMs` ago; null: nothing is known of that. */
   | { readonly kind: 'local'; readonly ageMs: Millis | null };
 
 export interface Read<T> {

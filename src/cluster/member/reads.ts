@@ -8,7 +8,6 @@
 import type { Millis } from '../../base/ids.ts';
 import { err, ok } from '../../base/result.ts';
 import type { Freshness } from '../coordinator.ts';
-import { isVoter } from '../raft/model.ts';
 import type { Agreement } from './agreement.ts';
 import type { ReadNeed } from './contract.ts';
 import type { Core } from './core.ts';
@@ -33,6 +32,8 @@ export class Reads {
   readonly #open = new Map<number, Reading>();
   /** When a leader was heard last. */
   #heardAt: Millis | null = null;
+  /** All that was committed until then is in the state. */
+  #levelAt: Millis | null = null;
 
   constructor(core: Core, agreement: Agreement, missing: () => readonly string[]) {
     this.#core = core;
@@ -42,16 +43,26 @@ export class Reads {
 
   heardLeader(): void {
     this.#heardAt = this.#core.now;
+    this.#look();
   }
 
-  /** Time since a leader was heard; null if never in this run. Of a leader: since it heard a majority. */
+  /** Time since a leader was heard; null if never in this run. */
   age(): Millis | null {
-    const { role, peers, config } = this.#agreement.status;
-    if (role !== 'leader') return this.#heardAt === null ? null : this.#core.now - this.#heardAt;
-    // One that stood still leads no more, perhaps, and does not know it yet.
-    const heard = peers.filter(({ id }) => isVoter(config, id)).map(({ heardAt }) => heardAt);
-    const last = heard.sort((a, b) => b - a)[Math.floor(config.voters.length / 2) - 1];
-    return last === undefined ? 0 : Math.max(0, this.#core.now - last);
+    if (this.#agreement.status.role === 'leader') return 0;
+    return this.#heardAt === null ? null : this.#core.now - this.#heardAt;
+  }
+
+  /** All that was committed so long ago is in the state here; null: nothing is known of it. */
+  #behind(): Millis | null {
+    this.#look();
+    return this.#levelAt === null ? null : Math.max(0, this.#core.now - this.#levelAt);
+  }
+
+  #look(): void {
+    const { role, applied, commit } = this.#agreement.status;
+    const at = this.#agreement.raft.levelAt();
+    if (!Number.isFinite(at) || (role === 'leader' && applied < commit)) return;
+    this.#levelAt = Math.max(this.#levelAt ?? at, at);
   }
 
   begin(call: number, need: ReadNeed, done: Done): void {
@@ -62,7 +73,7 @@ export class Reads {
     const isCurrent = role === 'leader' && applied >= commit;
     if (mayRead && isCurrent && need !== 'current') return done(ok({ kind: 'fresh', freshness: current }));
     if (need === 'local' || (need === 'leased' && mayRead)) {
-      return done(ok({ kind: 'fresh', freshness: { kind: 'local', ageMs: this.age() } }));
+      return done(ok({ kind: 'fresh', freshness: { kind: 'local', ageMs: this.#behind() } }));
     }
     const deadline = this.#core.now + this.#core.settings.callMs;
     const reading: Reading = { call, deadline, done, away: false, againAt: this.#core.now };

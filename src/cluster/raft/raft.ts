@@ -95,6 +95,14 @@ export class Raft {
     return now < readableUntil(this.#core);
   }
 
+  /**
+   * Until when everything that was committed is applied here: a read lease is given to who has all that is committed, and
+   * counts from when it was asked for. -Infinity: not known.
+   */
+  levelAt(): Millis {
+    return readableUntil(this.#core) - this.#core.settings.readLeaseMs;
+  }
+
   /** Leader: what each member has applied, as far as is known; itself included. Else only itself. */
   appliedBy(): ReadonlyMap<MemberId, Index> {
     return appliedBy(this.#core);

@@ -32,4 +32,19 @@ describe('8.1 reads', () => {
     const freshness = read.ok && read.value.kind === 'fresh' ? read.value.freshness : null;
     expect(freshness?.kind === 'local' ? freshness.ageMs : 0).toBeGreaterThanOrEqual(9000);
   });
+
+  it('of a member that hears its leader but lags behind it say how long it lags', () => {
+    const lab = Lab.of(3);
+    lab.start();
+    lab.form();
+    lab.run(2000);
+    const [follower] = lab.followers();
+    follower!.diskDelay = 6000;
+    expect(lab.set(lab.leader!.name, 'k', 'v')).toMatchObject({ ok: true });
+    lab.run(3000);
+    expect(follower!.up.replica.kv.get('k')).toBe(null);
+    const read = lab.answer(follower!.name, { kind: 'read', need: 'local' });
+    const freshness = read.ok && read.value.kind === 'fresh' ? read.value.freshness : null;
+    expect(freshness?.kind === 'local' ? freshness.ageMs : 0).toBeGreaterThanOrEqual(2900);
+  });
 });

@@ -229,6 +229,7 @@ describe('reads', () => {
   it('local: says how old it may be', () => {
     const lab = formed();
     const [follower] = lab.followers();
+    lab.run(1000);
     lab.isolate(follower!.name);
     lab.run(5000);
     const answer = lab.answer(follower!.name, { kind: 'read', need: 'local' });
