@@ -34,7 +34,7 @@ export class Retries {
 
   /** What may follow a failed attempt. A `free` or `paid` one is taken at once. */
   after(failure: Failure, rule: FailureRule, bodyWhole: boolean): 'free' | 'paid' | 'none' {
-    if (rule.retry === 'never' || !this.#maySend(bodyWhole)) return 'none';
+    if (rule.retry === 'never' || !this.mayRepeat(bodyWhole)) return 'none';
     if ((failure === 'refused' || failure === 'reset') && !this.#freeUsed) {
       this.#freeUsed = true;
       return 'free';
@@ -48,12 +48,13 @@ export class Retries {
       this.#config.statuses.includes(status) &&
       isSafe(method) &&
       this.repeatable &&
-      this.#maySend(bodyWhole) &&
+      this.mayRepeat(bodyWhole) &&
       this.#pay() === 'paid'
     );
   }
 
-  #maySend(bodyWhole: boolean): boolean {
+  /** Whether it may be sent (again) at all. */
+  mayRepeat(bodyWhole: boolean): boolean {
     return !this.sent || (this.repeatable && bodyWhole && !this.continued);
   }
 

@@ -12,6 +12,8 @@ import type { Context } from './context.ts';
 const lookMs: Millis = 5;
 /** Begun in one turn of the loop. */
 const maxPerTurn = 64;
+/** More waiting reads than this are looked at each fifth time only. */
+const manyReads = 64;
 const firstPause: Millis = 50;
 const longestPause: Millis = 500;
 
@@ -36,8 +38,9 @@ export class WaitingRoom {
   #refusedBy = -1;
   #pause: Millis = 0;
   #tryAt: Millis = 0;
+  #looks = 0;
   /** Goes ahead. */
-  #trial: ParkedWrite | null = null;
+  #trial: ParkedWrite | WaitingRead | null = null;
 
   constructor(wake: (room: WaitingRoom) => void) {
     this.#wake = wake;
@@ -67,19 +70,29 @@ export class WaitingRoom {
 
   removeRead(read: WaitingRead): void {
     this.#reads.delete(read);
+    if (this.#trial === read) this.#trial = null;
   }
 
   /** Whether a write has to wait though there is leave: others came before it, or the node of this slot refuses. */
   holdsBack(write: ParkedWrite, slot: number, now: Millis): boolean {
-    if (this.#refusedBy !== -1 && this.#refusedBy !== slot) this.#cleared();
     if (this.#writes.length > 0 && this.#writes[0] !== write) return true;
-    return this.#refusedBy !== -1 && ((this.#trial !== null && this.#trial !== write) || now < this.#tryAt);
+    return this.refuses(write, slot, now);
+  }
+
+  /** Whether the node of this slot refused, and is not to be tried now by this one. */
+  refuses(one: ParkedWrite | WaitingRead, slot: number, now: Millis): boolean {
+    if (this.#refusedBy === -1) return false;
+    if (this.#refusedBy !== slot) {
+      this.#cleared();
+      return false;
+    }
+    return (this.#trial !== null && this.#trial !== one) || now < this.#tryAt;
   }
 
   /** A connection to the node of this slot could not be opened. */
-  refused(write: ParkedWrite, slot: number, now: Millis): void {
+  refused(one: ParkedWrite | WaitingRead, slot: number, now: Millis): void {
     const first = this.#refusedBy !== slot;
-    if (!first && this.#trial !== write) return;
+    if (!first && this.#trial !== one) return;
     this.#refusedBy = slot;
     this.#pause = first ? firstPause : Math.min(this.#pause * 2, longestPause);
     this.#tryAt = now + this.#pause;
@@ -87,8 +100,8 @@ export class WaitingRoom {
   }
 
   /** On its way; ahead of the others, if the node refused before. */
-  goes(write: ParkedWrite): void {
-    if (this.#refusedBy !== -1) this.#trial = write;
+  goes(one: ParkedWrite | WaitingRead): void {
+    if (this.#refusedBy !== -1) this.#trial = one;
   }
 
   /** It was sent: the node takes connections. */
@@ -104,6 +117,8 @@ export class WaitingRoom {
   /** Lets go whoever may. */
   look(): void {
     for (let left = maxPerTurn; left > 0 && this.#writes.length > 0; left--) if (!this.#writes[0]!.leaves()) break;
+    // A look costs a microsecond or two each, whether they leave or not.
+    if (this.#reads.size > manyReads && this.#looks++ % 5 !== 0) return;
     let left = maxPerTurn;
     for (const read of this.#reads) if (read.leaves() && --left === 0) break;
   }

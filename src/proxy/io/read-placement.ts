@@ -12,6 +12,7 @@ import type { Millis } from '../../base/ids.ts';
 import { nodeCell, nodeState } from '../../scoreboard/layout.ts';
 import { PrimaryRecord, readerKind } from '../../scoreboard/primary.ts';
 import { nodeLine } from '../../scoreboard/scoreboard.ts';
+import type { Failure, FailureRule } from '../errors.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { allFull, noNode, type Pool } from '../pool.ts';
 import { type Known, type Need, needOf, readPosition, strictNeed, type Token } from '../read-after-write.ts';
@@ -22,6 +23,7 @@ import { Placement } from './placement.ts';
 import { tokenOf } from './tokens.ts';
 
 const mustWait = -3;
+const pauseMs: Millis = 50;
 
 /** Scratch of one look, per thread: nothing is left in it between calls. */
 const record = new PrimaryRecord();
@@ -37,6 +39,8 @@ export class ReadPlacement extends Placement implements WaitingRead {
   #era = 0;
   #lost = false;
   #stale: Millis = 0;
+  /** Of asking once more; 0: it broke not yet. */
+  #notBefore: Millis = 0;
   #waits = false;
   #waited = false;
 
@@ -101,11 +105,13 @@ export class ReadPlacement extends Placement implements WaitingRead {
   }
 
   #byPreference(): number {
+    let none = noNode;
     for (const place of this.#split.reads) {
       const index = place === 'primary' ? this.#primary() : this.#reader(place, -1);
-      if (index !== noNode) return index;
+      if (index === mustWait) none = mustWait;
+      else if (index !== noNode) return index;
     }
-    return noNode;
+    return none;
   }
 
   /** A replica that is far enough; after a wait for one, the primary. */
@@ -145,6 +151,7 @@ export class ReadPlacement extends Placement implements WaitingRead {
 
   #primary(): number {
     if (this.tried.includes(record.slot)) return noNode;
+    if (this.#room.refuses(this, record.slot, this.context.hrtime())) return mustWait;
     const index = this.pool.takeNode(record.slot, record.generation);
     return index < 0 ? index : this.#chosen(index, 'readsPrimary');
   }
@@ -199,6 +206,7 @@ export class ReadPlacement extends Placement implements WaitingRead {
     if (this.#via === 'readsPrimary') {
       primary.read(this.pool.row.slot, record);
       if (record.slot !== this.#slot || !record.isLive(this.context.hrtime())) return false;
+      this.#room.sent();
     } else if (this.#via === 'readsReplica' && primary.era(this.#slot) !== this.#era) return false;
     this.pool.count(this.#via);
     return true;
@@ -213,6 +221,33 @@ export class ReadPlacement extends Placement implements WaitingRead {
   override answerFields(): string {
     const stale = this.#via === 'readsStale' ? `X-HA-Stale: ${Math.ceil(this.#stale / 1000)}\r\n` : '';
     return this.#lost ? `${stale}X-HA-Lost: 1\r\n` : stale;
+  }
+
+  /**
+   * A primary that can't be reached may be about to be replaced: what may be sent (again) waits for that, as writes do. A
+   * connection that broke under a read is a reason to ask once more, not more often: the read itself may be to blame.
+   */
+  override failed(attempt: Attempt, failure: Failure, rule: FailureRule): boolean {
+    const { retries, context } = this;
+    if (this.#via !== 'readsPrimary') return super.failed(attempt, failure, rule);
+    const mayRepeat = retries.mayRepeat(this.exchange.body.whole);
+    if (mayRepeat && (failure === 'refused' || failure === 'connect-timeout')) {
+      this.lastFailure = failure;
+      this.#room.refused(this, attempt.node.row.slot, context.hrtime());
+      this.pick();
+      return true;
+    }
+    const again = failure === 'reset' && !attempt.reused && mayRepeat;
+    if (!again || this.#notBefore > 0) return super.failed(attempt, failure, rule);
+    this.#notBefore = context.now() + pauseMs;
+    this.lastFailure = failure;
+    this.#wait();
+    return true;
+  }
+
+  protected override attempt(index: number, fresh: boolean): void {
+    if (this.#via === 'readsPrimary') this.#room.goes(this);
+    super.attempt(index, fresh);
   }
 
   // ---- waiting ---------------------------------------------------------------------------------------------------
@@ -237,6 +272,7 @@ export class ReadPlacement extends Placement implements WaitingRead {
   }
 
   leaves(): boolean {
+    if (this.context.now() < this.#notBefore) return false;
     try {
       const index = this.choose();
       if (index === mustWait || index === allFull) return false;
@@ -270,6 +306,7 @@ export class ReadPlacement extends Placement implements WaitingRead {
 
   override end(): void {
     this.#stopWaiting();
+    this.#room.removeRead(this);
     super.end();
   }
 }

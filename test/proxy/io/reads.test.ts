@@ -129,6 +129,59 @@ describe('reads', () => {
   });
 });
 
+describe('reads of a primary that dies', () => {
+  const atPrimary: PrimaryOptions = { split: { reads: ['primary'], stale: 0 } };
+
+  it('wait for the next one: those whose connection is refused, and those under which it breaks', async () => {
+    const made = await setup(atPrimary);
+    made.nodes[0]!.respond = () => {};
+    const clients = Array.from({ length: 6 }, () => made.world.client());
+    await Promise.all(clients.slice(0, 3).map((client, i) => client.send(get(`/${i}`))));
+    await until('asked', () => received(made.nodes[0]!).length === 3);
+    await made.nodes[0]!.stop();
+    await Promise.all(clients.slice(3).map((client, i) => client.send(get(`/${i + 3}`))));
+    await until('all wait', () => made.world.pending === 6);
+    // Long enough for each of them to have been tried again.
+    const errors = made.world.count('connectErrors');
+    await until('tried again', () => made.world.count('connectErrors') > errors + 2);
+    await until('all wait', () => made.world.pending === 6);
+    made.park(0, 1);
+    made.lease(1, 2);
+    const answers = await Promise.all(clients.map((client) => client.answers(1)));
+    expect(answers.map(([answer]) => statusOf(answer!))).toEqual(Array(6).fill(200));
+    expect(received(made.nodes[1]!)).toHaveLength(6);
+    await made.quiet(6);
+  });
+
+  it('go to the next kind of node in the list, if there is one', async () => {
+    const made = await setup({ split: { reads: ['primary', 'replicas'] } });
+    await made.nodes[0]!.stop();
+    expect((await reads(made, 3)).map(statusOf)).toEqual([200, 200, 200]);
+    expect(
+      counts(made)
+        .slice(1)
+        .reduce((sum, one) => sum + one),
+    ).toBe(3);
+  });
+
+  it('one under which every connection breaks is asked twice, not for ever', async () => {
+    const made = await setup(atPrimary);
+    made.nodes[0]!.respond = (_request, connection) => connection.socket.destroy();
+    const [answer] = await reads(made, 1);
+    expect(statusOf(answer!)).toBe(502);
+    expect(received(made.nodes[0]!).length).toBeGreaterThanOrEqual(2);
+    expect(received(made.nodes[0]!).length).toBeLessThanOrEqual(4);
+    await made.quiet();
+  });
+
+  it('get 503 when nobody takes its place in time', async () => {
+    const made = await setup({ ...atPrimary, parking: { time: 300 } });
+    await made.nodes[0]!.stop();
+    expect((await reads(made, 1)).map(statusOf)).toEqual([503]);
+    await made.quiet();
+  });
+});
+
 describe('stale reads', () => {
   it('are answered by replicas while there is no primary, and say so', async () => {
     const made = await setup();
