@@ -146,6 +146,7 @@ export class Beliefs {
     if (nameHolder !== undefined && nameHolder !== member) this.#drop(nameHolder);
     const { claim: before, status } = member;
     if (sameBoot && suspicions.isAccusedBy(claim.id, self.claim.id)) doubt.wasWrong(hearing.now);
+    if (sameBoot && status !== 'alive') doubt.refuted(claim.id, hearing.now);
     list.setClaim(member, claim);
     suspicions.clear(claim.id);
     if (status !== 'alive') list.setStatus(member, 'alive', hearing.now);

@@ -1,5 +1,6 @@
 /** Who was wrong about a living member asks twice before it accuses again. */
 import { describe, expect, it } from 'vitest';
+import { Doubt } from '../../../src/cluster/swim/doubt.ts';
 import { addressOf, idOf, World } from './world.ts';
 
 const second = 1000;
@@ -58,5 +59,28 @@ describe('30 % loss', () => {
     expect(failures() - before).toBeGreaterThan(200);
     expect(own).toBeLessThan((failures() - before) / 4);
     expect(world.events('dead')).toEqual([]);
+  });
+});
+
+describe('doubt', () => {
+  const wrong = (...heard: readonly (readonly [n: number, at: number])[]): boolean => {
+    const doubt = new Doubt(minute);
+    for (const [n, at] of heard) doubt.refuted(idOf(n), at);
+    return doubt.asksTwice(heard.at(-1)![1]);
+  };
+
+  it('comes when three different members were accused within 10 s and live', () => {
+    expect(wrong([1, 0], [2, 4000], [3, 9000])).toBe(true);
+    expect(wrong([1, 0], [2, 4000])).toBe(false);
+    expect(wrong([1, 0], [2, 4000], [3, 10_000])).toBe(false);
+    expect(wrong([1, 0], [1, 1000], [1, 2000], [2, 3000], [1, 4000])).toBe(false);
+    expect(wrong([1, 0], [1, 1000], [2, 3000], [3, 10_500])).toBe(true);
+  });
+
+  it('goes after its time', () => {
+    const doubt = new Doubt(minute);
+    doubt.wasWrong(5000);
+    expect(doubt.asksTwice(5000 + minute - 1)).toBe(true);
+    expect(doubt.asksTwice(5000 + minute)).toBe(false);
   });
 });
