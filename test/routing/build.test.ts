@@ -1,8 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { hash32 } from '../../src/base/hash.ts';
 import { nodeId } from '../../src/base/ids.ts';
-import type { Config, NodeAddress, NodeConfig, PoolConfig, RouteConfig } from '../../src/config/model.ts';
+import type {
+  ClusterConfig,
+  Config,
+  FailoverConfig,
+  NodeAddress,
+  NodeConfig,
+  PoolConfig,
+  RouteConfig,
+} from '../../src/config/model.ts';
 import { buildRows, type SlotLookups } from '../../src/routing/build.ts';
+import { split } from '../proxy/primary-world.ts';
 import { pool as poolRow, route as routeRow, settings } from './fixtures.ts';
 
 const slots: SlotLookups = {
@@ -86,6 +95,15 @@ describe('buildRows', () => {
   ])('the Host of a node at %j is %s', (address, authority) => {
     const rows = buildRows(configOf([poolOf('app', [node('n', address)])], []), slots);
     expect(rows.nodes.get('app')?.[0]?.authority).toBe(authority);
+  });
+  it('a pool with failover has a primary, and knows whether other members pass writes on, too', () => {
+    const plain = poolOf('app', []);
+    expect(buildRows(configOf([plain], []), slots).pools[0]?.primary).toBeNull();
+    const parking = { writes: 1, bytes: 2, time: 3 };
+    const config = configOf([{ ...plain, failover: { parking } as FailoverConfig, split }], []);
+    expect(buildRows(config, slots).pools[0]?.primary).toEqual({ parking, split, alone: true });
+    const member = { ...config, cluster: {} as ClusterConfig };
+    expect(buildRows(member, slots).pools[0]?.primary).toEqual({ parking, split, alone: false });
   });
   it('without an access log no outcome is told', () => {
     const config = configOf([], []);

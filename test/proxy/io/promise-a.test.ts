@@ -3,20 +3,17 @@
  * and no client gets an answer of it after that. Real data threads, which stand still now and then; control beside them
  * gives leases, renews them, ends them, fences by the gauge or by their end, and opens the next epoch somewhere else.
  */
-import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { type Random, seededRandom } from '../../../src/base/random.ts';
 import { poolCounters } from '../../../src/scoreboard/layout.ts';
-import { counterRow, Scoreboard } from '../../../src/scoreboard/scoreboard.ts';
+import { counterRow } from '../../../src/scoreboard/scoreboard.ts';
 import { field, statusOf } from '../../helpers/http-bytes.ts';
-import { pause } from '../../helpers/poll.ts';
-import { freePort } from '../../helpers/ports.ts';
+import { pause, until } from '../../helpers/poll.ts';
 import { RawClient } from '../../helpers/raw-client.ts';
 import { type RawNode, startRawNode } from '../../helpers/raw-node.ts';
 import { type Scope, testScope } from '../../helpers/scope.ts';
-import { node as nodeRow, pool as poolRow, route as routeRow, settings } from '../../routing/fixtures.ts';
-import type { EngineStart } from '../engine-thread.ts';
-import { setNode } from '../fixtures.ts';
+import { pool as poolRow } from '../../routing/fixtures.ts';
+import { type EngineThreads, startEngines } from '../engine-threads.ts';
 import { hrtime, parking, post, split } from '../primary-world.ts';
 
 const threads = 2;
@@ -34,18 +31,15 @@ interface Seen {
 }
 
 class Run {
-  readonly board = Scoreboard.create(threads);
   readonly random: Random;
   readonly begun: Seen[] = [];
   readonly answered: Seen[] = [];
   readonly openedAt = new Map<number, number>();
-  readonly threw: string[] = [];
   readonly statuses = new Map<number, number>();
   broken = 0;
   ended = false;
   nodes: RawNode[] = [];
-  workers: Worker[] = [];
-  port = 0;
+  engines!: EngineThreads;
 
   constructor(seed: number) {
     this.random = seededRandom(seed);
@@ -58,34 +52,11 @@ class Run {
   async start(scope: Scope): Promise<void> {
     this.nodes = await Promise.all([0, 1, 2].map(() => startRawNode(scope)));
     for (const node of this.nodes) this.#answerFor(node);
-    this.port = await freePort();
-    const rows = this.nodes.map(({ port }, slot) => ({
-      ...nodeRow('app', `n-${slot}`, slot),
-      address: { kind: 'tcp', host: '127.0.0.1', port } as const,
-    }));
     // Each write connects anew: there is time between the pick and the first byte.
     const upstream = { ...poolRow('app', 3).upstream, maxIdle: 0 };
     const limits = { maxConnections: 16, maxPending: 100, queueTimeout: 5000 };
-    const tables = {
-      settings: { ...settings, accessLog: false },
-      pools: [poolRow('app', 3, { limits, upstream, primary: { parking, split, alone: true } })],
-      nodes: new Map([['app', rows]]),
-      routes: [routeRow('r')],
-      listeners: { test: 0 },
-    };
-    for (const { slot } of rows) setNode(this.board, slot);
-    const entry = new URL('../engine-thread.ts', import.meta.url);
-    for (let thread = 0; thread < threads; thread++) {
-      const workerData: EngineStart = { thread, buffers: this.board.buffers, tables, port: this.port };
-      const worker = new Worker(entry, { workerData });
-      scope.own({ stop: () => worker.terminate().then(() => {}) });
-      worker.on('message', (message: { threw?: string }) => message.threw && this.threw.push(message.threw));
-      await new Promise((resolve, reject) => {
-        worker.once('message', resolve);
-        worker.once('error', reject);
-      });
-      this.workers.push(worker);
-    }
+    const primary = { parking, split, alone: true };
+    this.engines = await startEngines(scope, this.nodes, { threads, pool: { limits, upstream, primary } });
   }
 
   /** Answers late, sometimes with much. A request begins when it is whole, at the latest. */
@@ -107,7 +78,7 @@ class Run {
     for (let i = 0; !this.ended; i++) {
       if (client === null || client.end !== 'open' || this.below(8) === 0) {
         client?.stop();
-        client = new RawClient(this.port);
+        client = new RawClient(this.engines.port);
         asked = 0;
       }
       const body = 'b'.repeat(this.below(6) === 0 ? 100_000 : this.below(50));
@@ -132,7 +103,7 @@ class Run {
 
   /** Threads stand still most where it matters: from about the end of leave to some time after the next epoch opens. */
   #stall(cutAt: number): void {
-    for (const worker of this.workers) {
+    for (const worker of this.engines.workers) {
       if (this.below(3) === 0) continue;
       const from = cutAt - drainMs - this.below(80);
       const stall = cutAt + driftMs - from + this.below(250);
@@ -141,7 +112,7 @@ class Run {
   }
 
   async control(): Promise<void> {
-    const { primary } = this.board;
+    const { primary } = this.engines.board;
     const until = hrtime() + runMs;
     for (let epoch = 1; hrtime() < until; epoch++) {
       const slot = this.below(3);
@@ -173,7 +144,7 @@ class Run {
   }
 
   count(counter: (typeof poolCounters)[number]): number {
-    return this.board.sum(counterRow.pool(0) + poolCounters.indexOf(counter));
+    return this.engines.board.sum(counterRow.pool(0) + poolCounters.indexOf(counter));
   }
 
   /** What came after the next epoch had opened. */
@@ -181,6 +152,29 @@ class Run {
     return seen.filter(({ epoch, at }) => at > (this.openedAt.get(epoch + 1) ?? Number.POSITIVE_INFINITY));
   }
 }
+
+describe('a thread that dies with a write', () => {
+  it('holds the fence until it is known to have ended; its connections end with it (2.5)', async () => {
+    const scope = testScope();
+    const node = await startRawNode(scope);
+    node.respond = () => {};
+    const { board, port, workers } = await startEngines(scope, [node], {
+      threads: 1,
+      pool: { primary: { parking, split, alone: true } },
+    });
+    const at = { slot: 0, generation: 1 };
+    const [writeUntil, cutAt] = [hrtime() + 30_000, hrtime() + 31_000];
+    board.primary.write(0, { mode: 'send', epoch: 1, node: at, writeUntil, cutAt, forks: [] }, hrtime());
+    const client = scope.own(new RawClient(port));
+    await client.send(post('/w'));
+    await until('held', () => board.primary.writing(0) === 1 && node.requests().length === 1);
+    await workers[0]!.terminate();
+    await until('the end at the node', () => node.connections[0]!.end !== 'open');
+    expect(board.primary.writing(0)).toBe(1);
+    board.repair(0);
+    expect(board.primary.writing(0)).toBe(0);
+  });
+});
 
 describe('promise A', () => {
   it.each([1, 2])(
@@ -197,7 +191,7 @@ describe('promise A', () => {
       const [writeUntil, cutAt] = [hrtime() + 30_000, hrtime() + 31_000];
       const epoch = run.openedAt.size + 1;
       run.openedAt.set(epoch, hrtime());
-      run.board.primary.write(0, { mode: 'send', epoch, node, writeUntil, cutAt, forks: [] }, hrtime());
+      run.engines.board.primary.write(0, { mode: 'send', epoch, node, writeUntil, cutAt, forks: [] }, hrtime());
       await Promise.all(work);
 
       expect(run.late(run.begun)).toEqual([]);
@@ -206,8 +200,8 @@ describe('promise A', () => {
       expect(ids.length - new Set(ids).size, 'writes that were sent twice').toBe(0);
       const began = new Map(run.begun.map(({ id, epoch: under }) => [id, under]));
       for (const { id, epoch: under } of run.answered) expect(began.get(id)).toBe(under);
-      expect(run.threw).toEqual([]);
-      expect([run.board.primary.writing(0), run.board.primary.parked(0)]).toEqual([0, 0]);
+      expect(run.engines.threw).toEqual([]);
+      expect([run.engines.board.primary.writing(0), run.engines.board.primary.parked(0)]).toEqual([0, 0]);
       // It was a hard life.
       expect(run.openedAt.size).toBeGreaterThan(5);
       expect(run.answered.length).toBeGreaterThan(100);
