@@ -36,7 +36,7 @@ describe('config.example.yaml', () => {
 
   it('still loads with all that is commented out', () => {
     const all = example.replace(
-      /^( *)# (?=(routes|slowStart|static|trustedProxies): ?| {2}- | {2}(nodes|health): )/gm,
+      /^( *)# (?=(routes|slowStart|failover|split|static|trustedProxies): ?| {2}- | {2}(nodes|health): )/gm,
       '$1',
     );
     expect(all).not.toBe(example);
@@ -44,6 +44,7 @@ describe('config.example.yaml', () => {
     expect(config.routes).toHaveLength(4);
     expect(config.pools.map((pool) => pool.name)).toEqual(['app', 'static']);
     expect(config.pools[0]?.slowStart).toEqual({ window: 10_000, aggression: 1 });
+    expect(config.pools[0]?.failover?.promote).toMatchObject({ kind: 'post', url: '/promote' });
   });
 
   it('shows an admin line that works', () => {
