@@ -2,7 +2,7 @@
  * The cluster's own speed: three members as processes on this machine, asked over their admin API by wrk.
  *
  *   node bench/cluster/main.ts [--seconds 10] [--rounds 3] [--only writes,local-one] [--disk FOLDER] [--out FOLDER]
- *                              [--profile FOLDER]
+ *                              [--profile FOLDER] [--note TEXT]
  *
  * In each round: the disk's own rate of syncs, the rate of a bare HTTP server of Node (what one process here could answer
  * at best), quorum writes by 66 clients over the three members and by 64 at the leader alone, reads of what a member has
@@ -131,7 +131,15 @@ async function bench(want: Wanted, place: Place, members: readonly Member[]): Pr
 
 async function main(): Promise<void> {
   const string = { type: 'string' } as const;
-  const options = { seconds: string, rounds: string, disk: string, out: string, profile: string, only: string };
+  const options = {
+    seconds: string,
+    rounds: string,
+    disk: string,
+    out: string,
+    profile: string,
+    only: string,
+    note: string,
+  };
   const { values } = parseArgs({ options });
   const wrk = find('wrk');
   if (wrk === null) throw new Error('this benchmark is driven by wrk, which is not here: install it');
@@ -152,7 +160,8 @@ async function main(): Promise<void> {
     const members = await startMembers(place, { disk: folder, node });
     const figures = await bench(want, place, members);
     const machine = { ...describeMachine(), wrk: versionOf(wrk, '-v') };
-    const results: ClusterResults = { started, seconds, rounds: want.rounds, machine, figures };
+    const note = values.note ?? '';
+    const results: ClusterResults = { started, seconds, rounds: want.rounds, machine, note, figures };
     const out = resolve(values.out ?? fileURLToPath(new URL('../results', import.meta.url)));
     mkdirSync(out, { recursive: true });
     writeFileSync(join(out, 'cluster.json'), `${JSON.stringify(results, null, 2)}\n`);

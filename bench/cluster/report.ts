@@ -24,6 +24,8 @@ export interface ClusterResults {
   readonly seconds: number;
   readonly rounds: number;
   readonly machine: Readonly<Record<string, string | number>>;
+  /** What else must be known of this run; empty if nothing. */
+  readonly note: string;
   readonly figures: readonly Figure[];
 }
 
@@ -50,11 +52,11 @@ function row(figure: Figure): string {
   return `| ${cells.join(' | ')} |`;
 }
 
-export function clusterMarkdown({ started, seconds, rounds, machine, figures }: ClusterResults): string {
+export function clusterMarkdown({ started, seconds, rounds, machine, note, figures }: ClusterResults): string {
   const about = Object.entries(machine).map(([name, value]) => `${name} ${value}`);
   return [
     `Measured ${started.slice(0, 10)}, ${rounds} rounds of ${seconds} s, medians; ${about.join(', ')}. Members, wrk and whatever`,
-    "else ran shared the machine's cores; `load` is its load average then.",
+    `else ran shared the machine's cores; \`load\` is its load average then.${note === '' ? '' : ` ${note}`}`,
     '',
     '| | per second | lowest to highest | p50, ms | p99, ms | errors | CPU each, us | load |',
     '| --- | --- | --- | --- | --- | --- | --- | --- |',
