@@ -147,7 +147,7 @@ it(
     const apis = members.seats.map((seat) => scope.own(new Api(seat)));
     members.start(...members.seats);
     await members.led(soonMs);
-    const clients = scope.own(new Clients(members, { clients: 4 }));
+    const clients = scope.own(new Clients(members, { clients: 12 }));
     const stop = new Stop(members, apis);
     for (let round = 0; round < stops; round++) {
       for (const ms of [1000, 3000, 10_000]) await stop.run(`stopped-${round}-${ms}`, ms);
