@@ -43,7 +43,7 @@ describe('reading', () => {
     const documented = [...page.matchAll(/`(GET|POST|PUT|PATCH|DELETE) (\/[^`]*)`/g)].map(
       ([, method, path]) => `${method} ${path}`,
     );
-    const clustered = await startWorld({}, clusterOfOne().ha);
+    const clustered = await startWorld({}, clusterOfOne().ha, 'starting');
     const { endpoints } = (await clustered.ask({ path: '/' })).json as {
       endpoints: { method: string; path: string }[];
     };
