@@ -143,6 +143,10 @@ export const failedRecord = (record: PoolRecord, at: At): PoolRecord =>
     allowed: null,
   });
 
+/** Out of FAILED: to the primary of before it is a return, for which whoever may have been promoted is demoted. */
+export const fromFailed = ({ last }: PoolRecord, { node }: Target): EpochReason =>
+  last?.target.node === node ? 'return' : 'failover';
+
 /** The node that may have been promoted without that its epoch opened (3.2), and was not demoted since. */
 export function possiblyPromoted({ hooks, last, target }: PoolRecord): readonly HookStart[] {
   return hooks.filter(

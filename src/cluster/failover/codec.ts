@@ -8,7 +8,7 @@ import type { ToldReport, Word } from './words.ts';
 const version = 1;
 export const wordBytesMax = 32 * 1024;
 /** Reports in one word, with texts of at most `textMax`, stay below `wordBytesMax`. */
-export const reportsPerWord = 20;
+export const reportsPerWord = 12;
 const textMax = 300;
 const listMax = 256;
 

@@ -1,6 +1,6 @@
 /** What operators ask for, on the leader. Each is answered once: at once, or when the change of primary has ended. */
 import type { MemberId, Millis } from '../../base/ids.ts';
-import { pendingRecord, update } from './changes.ts';
+import { fromFailed, pendingRecord, update } from './changes.ts';
 import { type Bounds, unfit } from './choice.ts';
 import type { CommandAnswer, CommandError, FailoverCommand, SwitchPlan } from './contract.ts';
 import { epochAbove } from './first.ts';
@@ -105,7 +105,7 @@ function begin(
     drainAll(lead, record.epoch, true);
   } else
     lead.propose(
-      pendingRecord(record, lead.at, { target, reason: 'failover', excluded: [], allowed }),
+      pendingRecord(record, lead.at, { target, reason: fromFailed(record, target), excluded: [], allowed }),
       `an operator wants ${target.node}`,
     );
   lead.core.log('info', 'switch_begins', record.pool, `${reason} to ${target.node}`);

@@ -125,7 +125,9 @@ export class PoolLead {
 
   candidates(since: Millis): readonly Candidate[] {
     const { pool, policy } = this;
-    const primary = pool.record?.phase === 'pending' ? pool.record.last?.target.node : pool.record?.target?.node;
+    const { phase, target, last } = pool.record ?? { phase: 'undecided', target: null, last: null };
+    // Back to the primary of before is another way than to choose it; where nobody is primary, all are in the choice.
+    const primary = phase === 'open' ? target?.node : phase === 'pending' ? last?.target.node : undefined;
     return policy.nodes
       .filter(({ id }) => id !== primary)
       .map((node) => ({
@@ -288,9 +290,12 @@ export class PoolLead {
     return this.#started.get(hookKey(hook))?.result ?? null;
   }
 
-  /** When a hook, whoever started it, cannot take effect any more: by our clock; in the past if it has ended. */
+  /**
+   * When a hook, whoever started it, cannot take effect any more, by our clock: in the past if it is done. One that failed
+   * may have been cut off while its handler runs on.
+   */
   overAt(hook: HookStart): Millis {
-    if (hook.outcome !== 'running') return -Infinity;
+    if (hook.outcome === 'done' && hook.kind !== 'promote') return -Infinity;
     return this.core.localOf(this.core.rules.hookOverAt(hook.until));
   }
 }

@@ -6,7 +6,7 @@
  *         -> promote -> open
  */
 import type { Millis } from '../../base/ids.ts';
-import { failedRecord, openRecord, pendingRecord, possiblyPromoted } from './changes.ts';
+import { failedRecord, fromFailed, openRecord, pendingRecord, possiblyPromoted } from './changes.ts';
 import { unfit } from './choice.ts';
 import type { PoolLead } from './lead.ts';
 import type { HookStart, PoolRecord, Target } from './model.ts';
@@ -161,19 +161,20 @@ function waitForRunner(lead: PoolLead, record: PoolRecord): void {
 function areHarmless(lead: PoolLead, record: PoolRecord): boolean {
   let harmless = true;
   for (const hook of possiblyPromoted(record)) {
-    const over = lead.overAt(hook);
     const node = lead.pool.targetOf(hook.node);
     const canDemote = node !== null && lead.policy.hooks.demote !== null;
     const state = canDemote ? lead.hook('demote', node) : null;
     if (state?.at === 'ended' && state.ok) continue;
+    const undoing = state?.at === 'running';
     // Back to the old primary only if the promotion was undone (3.4).
-    if (record.reason === 'return' && state?.at !== 'running') {
+    if (record.reason === 'return' && !undoing) {
       fail(lead, record, `${hook.node} may have been promoted, and could not be demoted`);
       return false;
     }
-    const ended = lead.core.now >= over;
-    if (lead.core.rules.mayPromote({ possiblyPromoted: !ended }) && record.reason !== 'return') continue;
-    lead.pool.wake(over);
+    const over = lead.overAt(hook);
+    const waits = undoing || lead.core.now < over;
+    if (lead.core.rules.mayPromote({ possiblyPromoted: waits })) continue;
+    if (lead.core.now < over) lead.pool.wake(over);
     lead.reason = `${hook.node} may have been promoted: it is demoted first`;
     harmless = false;
   }
@@ -264,7 +265,7 @@ export function tendFailed(lead: PoolLead): void {
   if (winner === undefined) return lead.pool.wake(lead.core.now + 1000);
   const target = { node: winner.node.id, url: winner.node.url };
   lead.propose(
-    pendingRecord(record, lead.at, { target, reason: 'failover', excluded: [] }),
+    pendingRecord(record, lead.at, { target, reason: fromFailed(record, target), excluded: [] }),
     `${target.node} is tried again`,
   );
 }

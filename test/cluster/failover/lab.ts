@@ -58,6 +58,8 @@ export class LabMember {
   readonly boards: BoardWrite[] = [];
   readonly hooks: HookRun[] = [];
   readonly probes: string[] = [];
+  /** What its last check of each node found. */
+  readonly found = new Map<string, NodeReport>();
   readonly abandoned: number[] = [];
   readonly answers = new Map<number, CommandAnswer>();
   readonly events: string[] = [];
@@ -190,15 +192,23 @@ export class Lab {
     member.boards.push(...out.board);
     member.hooks.push(...out.hooks);
     member.abandoned.push(...out.abandon);
-    member.probes.push(...out.probe.map(({ node }) => node));
+    for (const { node } of out.probe) this.#probe(member, node);
     member.events.push(...out.events.map(({ text }) => text));
     for (const { id, answer } of out.answers) member.answers.set(id, answer);
     for (const { to, bytes } of out.tell) this.#tell(member, to, bytes);
     for (const { id, epoch } of out.leases) this.#lease(member, id, epoch);
     for (const { id, record, note } of out.proposals) this.#propose(member, { id, record, note });
     for (const { fencing } of out.board) if (fencing) this.give(member, { kind: 'held', pool, ...member.held });
-    const { length } = [...out.board, ...out.tell, ...out.leases, ...out.proposals];
+    const { length } = [...out.board, ...out.tell, ...out.leases, ...out.proposals, ...out.probe];
     return length > 0;
+  }
+
+  /** A check that was asked for finds what the last one found. */
+  #probe(member: LabMember, node: string): void {
+    member.probes.push(node);
+    const found = member.found.get(node);
+    if (found !== undefined && !member.cut)
+      member.machine.step(this.now, { kind: 'report', report: { ...found, at: this.now } });
   }
 
   #tell(from: LabMember, to: MemberId, bytes: Uint8Array): void {
@@ -237,7 +247,8 @@ export class Lab {
   /** Time goes on, with ticks where they are due. */
   pass(ms: Millis): void {
     const until = this.now + ms;
-    for (let turn = 0; turn < 100_000; turn++) {
+    for (let turn = 0; ; turn++) {
+      if (turn > 500 + ms * 5) throw new Error('the machine asks to be woken at once, again and again');
       const next = Math.min(...this.members.map(({ machine }) => machine.wakeAt()));
       if (next > until) break;
       this.now = Math.max(this.now, next);
@@ -270,6 +281,7 @@ export class Lab {
       wanted: true,
       ...more,
     };
+    member.found.set(node, report);
     this.give(member, { kind: 'report', report });
   }
 

@@ -3,6 +3,7 @@
  *
  *   A   no member begins a write of an epoch, and no client gets an answer of it, after a newer one opened
  *   B   a node that checks begins nothing of an epoch once it has seen a newer one
+ *       as an epoch opens nobody has leave to write, or holds writes that may yet be answered, of one before
  *       one primary per epoch, for all members; no write is sent twice, or is twice in a node
  *       a hook starts only when its start is agreed, and promotes nobody once another is primary of a newer epoch
  *       where nodes replicate before they answer, a new primary has every acknowledged write
@@ -62,6 +63,7 @@ export class Checker {
     const { nodes, style, kind } = this.#world;
     this.opened = epoch;
     this.#target = target!.node;
+    for (const unit of this.#world.units.values()) this.#noLeave(unit, epoch);
     const node = nodes.find(({ id }) => id === target!.node)!;
     const mustHave = style !== 'after' || kind.onlyNodes;
     const lost = this.#acked.filter((id) => !node.has.has(id));
@@ -73,6 +75,16 @@ export class Checker {
     if (lost.length > 0) this.#world.covered('after: acknowledged writes lost, as its replication allows');
     // What is lost so is not missed again.
     this.#acked.splice(0, this.#acked.length, ...this.#acked.filter((id) => node.has.has(id)));
+  }
+
+  /** By the record that its threads look at, and world time: what it could still do, though it may not come to do it. */
+  #noLeave({ host, shared, machine }: Unit, epoch: number): void {
+    const { record, writing } = shared;
+    if (machine === null || host.pause === 'suspended' || record.epoch === 0 || record.epoch >= epoch) return;
+    const left = host.clock.worldAt(record.cutAt) - this.#world.queue.now;
+    if (left <= 0 || (record.fencing && writing === 0)) return;
+    const what = record.fencing ? `holds ${writing} writes` : 'has leave to write';
+    throw new Breach('A', `${host.name} ${what} of epoch ${record.epoch} for ${left.toFixed(1)} ms, ${epoch} is open`);
   }
 
   sends(unit: Unit, op: Op, to: { readonly epoch: number; readonly node: AppNode }): void {

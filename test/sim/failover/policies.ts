@@ -16,7 +16,7 @@ export interface Kind {
   readonly verify: boolean;
 }
 
-const post = (url: string): HookHow => ({ kind: 'post', url, timeout: 1500 });
+const post = (url: string): HookHow => ({ kind: 'post', url, timeout: 3000 });
 
 export function filePolicy(
   kind: Kind,

@@ -189,8 +189,6 @@ export class FailoverWorld implements HostWorld, NodeWorld, UnitWorld {
     if (kind === 'transfer') this.leader()?.call({ kind, to: who?.uid ?? null }, () => {});
   }
 
-  allRestarted(): void {}
-
   suspended(): void {}
 
   once(): void {}

@@ -1,0 +1,3 @@
+import { simulateFailover } from './failover/run.ts';
+
+simulateFailover(126, 125);
