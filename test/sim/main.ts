@@ -6,6 +6,7 @@
  *   npm run sim -- --seed 42 --print-script                its schedule, to be changed by hand
  *   npm run sim -- --seed 42 --shorten                     the shortest schedule that still fails
  *   --aim 'figure 8'                                       with any of these: schedules that aim at this, see aims.ts
+ *   --failover                                             the worlds of failover instead, see failover/main.ts
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -137,4 +138,6 @@ function work(port: MessagePort, part: Part): void {
 }
 
 if (parentPort !== null) work(parentPort, workerData as Part);
+else if (process.argv.includes('--failover'))
+  process.exitCode = (await (await import('./failover/main.ts')).main()) ? 0 : 1;
 else process.exitCode = (await main()) ? 0 : 1;

@@ -1,0 +1,117 @@
+/**
+ * The simulation of failover from the command line.
+ *
+ *   npm run sim -- --failover --seeds 2000 [--from 1] [--jobs 2]     many seeds; prints those that fail, and what was covered
+ *   npm run sim -- --failover --seed 42 [--lines 200] [--script FILE] one seed with its timeline, or with a schedule by hand
+ *   npm run sim -- --failover --seed 42 --print-script | --shorten    its schedule; the shortest that still fails
+ */
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { parentPort, Worker, workerData } from 'node:worker_threads';
+import { Coverage } from '../coverage.ts';
+import { type Line, parseScript, scriptText } from '../script.ts';
+import { type Failure, failureText, isFailure, kindOf, runSeed, runSeeds, type SeedsResult } from './seeds.ts';
+import { FailoverWorld } from './world.ts';
+
+interface Part {
+  readonly from: number;
+  readonly to: number;
+  readonly step: number;
+}
+
+function* seedsOf({ from, to, step }: Part): Generator<number> {
+  for (let seed = from; seed < to; seed += step) yield seed;
+}
+
+function partOf(part: Part): Promise<SeedsResult> {
+  return new Promise((resolve, reject) => {
+    const thread = new Worker(new URL(import.meta.url), { workerData: part });
+    thread.once('message', (result: SeedsResult) => resolve(result));
+    thread.once('error', reject);
+  });
+}
+
+async function many(count: number, from: number, jobs: number): Promise<boolean> {
+  const began = performance.now();
+  const parts = Array.from({ length: jobs }, (_, job) => partOf({ from: from + job, to: from + count, step: jobs }));
+  const results = await Promise.all(parts);
+  const coverage = new Coverage();
+  for (const result of results) coverage.add([...result.coverage.counts]);
+  const failures = results.flatMap((result): readonly Failure[] => result.failures).sort((a, b) => a.seed - b.seed);
+  const sum = (of: (result: SeedsResult) => number): number => results.reduce((all, result) => all + of(result), 0);
+  const seconds = (performance.now() - began) / 1000;
+  const slowest = Math.max(...results.map(({ slowestHealMs }) => slowestHealMs));
+  console.log(coverage.table());
+  console.log(
+    `${count} seeds in ${seconds.toFixed(1)} s: ${sum(({ epochs }) => epochs)} epochs opened, ${sum(({ acknowledged }) => acknowledged)} writes acknowledged, slowest recovery ${Math.round(slowest)} ms`,
+  );
+  if (failures.length > 0) console.log(`${failures.length} FAILED\n${failureText(failures)}`);
+  return failures.length === 0;
+}
+
+function one(seed: number, script: readonly Line[] | null, lines: number): boolean {
+  const world = new FailoverWorld(seed, { ...kindOf(seed), ...(script && { script }) });
+  let verdict = '';
+  try {
+    const { steps, epochs, acknowledged } = world.run();
+    verdict = `sound: ${steps} steps, ${epochs} epochs, ${acknowledged} writes acknowledged`;
+    return true;
+  } catch (error) {
+    verdict = `FAILED ${error instanceof Error ? error.stack : String(error)}\nthen: ${world.picture()}`;
+    return false;
+  } finally {
+    console.log(JSON.stringify(kindOf(seed)));
+    for (const line of world.timeline.lines(lines)) console.log(line);
+    console.log(verdict);
+  }
+}
+
+/** Leaves lines out, in ever smaller pieces, as long as the same rule is broken. */
+function shorten(seed: number): boolean {
+  const first = runSeed(seed);
+  if (!isFailure(first)) return true;
+  const fails = (script: readonly Line[]): boolean => {
+    const result = runSeed(seed, { script });
+    return isFailure(result) && result.rule === first.rule;
+  };
+  let script = new FailoverWorld(seed, kindOf(seed)).script;
+  for (let size = Math.ceil(script.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+    for (let at = 0; at < script.length; ) {
+      const shorter = script.filter((_, i) => i < at || i >= at + size);
+      if (fails(shorter)) script = shorter;
+      else at += size;
+    }
+  }
+  console.log(`# seed ${seed} breaks "${first.rule}" with only this\n${scriptText(script)}`);
+  return false;
+}
+
+export async function main(): Promise<boolean> {
+  const { values } = parseArgs({
+    options: {
+      failover: { type: 'boolean' },
+      seeds: { type: 'string' },
+      from: { type: 'string', default: '1' },
+      jobs: { type: 'string', default: '1' },
+      seed: { type: 'string' },
+      lines: { type: 'string', default: 'Infinity' },
+      script: { type: 'string' },
+      'print-script': { type: 'boolean', default: false },
+      shorten: { type: 'boolean', default: false },
+    },
+  });
+  if (values.seed === undefined) return many(Number(values.seeds ?? '500'), Number(values.from), Number(values.jobs));
+  const seed = Number(values.seed);
+  if (values.shorten) return shorten(seed);
+  if (values['print-script']) {
+    console.log(scriptText(new FailoverWorld(seed, kindOf(seed)).script));
+    return true;
+  }
+  return one(
+    seed,
+    values.script === undefined ? null : parseScript(readFileSync(values.script, 'utf8')),
+    Number(values.lines),
+  );
+}
+
+if (parentPort !== null) parentPort.postMessage(runSeeds(seedsOf(workerData as Part)));
