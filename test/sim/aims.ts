@@ -16,7 +16,7 @@ interface Aim {
   readonly members: readonly number[];
   readonly clients?: Partial<ClientOptions>;
   readonly raft?: WorldOptions['raft'];
-  /** Of so many ms; played again and again. */
+  /** Of so many ms; played again and again. Infinity: once, from the first moment on. */
   readonly everyMs: Millis;
   readonly draw: Draw;
 }
@@ -133,6 +133,17 @@ export const aims = {
       at(t, 'once pending +2s loud'),
     ],
   },
+  'slowly caught up': {
+    what: 'a member comes back after another epoch opened, and hears of it late, entry by entry',
+    members: [3, 5],
+    clients: { clients: 8, thinkMs: 150 },
+    raft: { maxAppendBytes: 1, maxInflight: 1 },
+    everyMs: 9000,
+    draw: (random, t) => [
+      at(t, 'once pending +0ms isolate f1', 4500),
+      at(t + 1000, `once open +0ms lag f1 ${span(random, 40, 120)}ms`, 5000),
+    ],
+  },
   'late acknowledgements': {
     what: 'acknowledgements come later than an append is given up for lost; entries are sent again in small pieces',
     members: [3],
@@ -172,6 +183,21 @@ export const aims = {
       ...[1, 2, 3, 4].map((n) => at(t + n * span(random, 1, 50), `remove f${n}`)),
     ],
   },
+  'formed in halves': {
+    what: 'first voters see each other in two parts, one after the other; who is in both loses its disk between',
+    members: [5],
+    everyMs: Number.POSITIVE_INFINITY,
+    draw(random) {
+      const lost = span(random, 900, 1500);
+      const across = ['m1', 'm2'].flatMap((one) => ['m4', 'm5'].map((other) => `cut ${one} ${other}`));
+      return [
+        ...across.map((cut) => at(0, cut, 6000)),
+        ...['m4', 'm5'].map((other) => at(0, `cut m3 ${other}`, lost)),
+        ...['m1', 'm2'].map((one) => at(lost, `cut ${one} m3`, 6000)),
+        at(lost, 'empty m3', span(random, 10, 300)),
+      ];
+    },
+  },
 } satisfies Record<string, Aim>;
 
 export type AimName = keyof typeof aims;
@@ -184,8 +210,8 @@ export function aimed(name: AimName, seed: number): WorldOptions {
   const { members, clients, raft, everyMs, draw }: Aim = aims[name];
   const random = seededRandom(seed * 4 + 3);
   const lines: string[] = [];
-  for (let t = span(random, 2500, 4000); t < faultMs; t += everyMs + span(random, 0, 1000))
-    lines.push(...draw(random, t));
+  const first = everyMs === Number.POSITIVE_INFINITY ? 0 : span(random, 2500, 4000);
+  for (let t = first; t < faultMs; t += everyMs + span(random, 0, 1000)) lines.push(...draw(random, t));
   return {
     ...{ members: members[seed % members.length]!, spares: 0, copies: false, faultMs },
     ...{ script: parseScript(lines.join('\n')), ...(clients && { clients }), ...(raft && { raft }) },

@@ -70,34 +70,48 @@ export const plantedInAgreement: readonly Planted[] = [
   },
   {
     name: 'a late append deletes newer entries',
-    breaks: ['never back'],
+    breaks: ['never back', 'a quorum has it'],
     aim: 'late acknowledgements',
     raftRules: { deletesFrom: (_conflict, first) => first },
   },
   {
     name: 'what differs from the leader is not deleted',
-    breaks: ['log matching'],
+    breaks: ['log matching', 'state machine safety'],
     raftRules: { deletesFrom: () => null },
   },
   {
     name: 'votes and acknowledgements before the disk has them',
-    breaks: ['disk before word'],
+    breaks: ['disk before word', 'a quorum has it'],
     raftRules: { waitsForDisk: () => false },
   },
   {
     name: 'a late disk acknowledges what was rewritten since',
-    breaks: ['disk before word'],
+    breaks: ['disk before word', 'a quorum has it'],
     raftRules: { durableAfterTruncation: (durable) => durable },
   },
   {
     name: 'a change of members before the last one is committed',
-    breaks: ['leader completeness'],
+    breaks: ['leader completeness', 'state machine safety', 'a minority refuses'],
     aim: 'two removals',
     raftRules: { mayChangeConfig: () => true },
   },
 ];
 
+export const plantedInFormation: readonly Planted[] = [
+  {
+    name: 'a majority of the first voters is enough to form a cluster',
+    breaks: ['one cluster'],
+    aim: 'formed in halves',
+    rules: { isFormed: (promises, expect) => promises > expect / 2 },
+  },
+];
+
 export const plantedInLeases: readonly Planted[] = [
+  {
+    name: 'a leader that no quorum answers goes on',
+    breaks: ['a minority refuses'],
+    raftRules: { leadsUntil: () => Number.POSITIVE_INFINITY },
+  },
   {
     name: 'reads before an entry of the own term is committed',
     breaks: ['current reads'],
@@ -111,7 +125,7 @@ export const plantedInLeases: readonly Planted[] = [
   },
   {
     name: "a leader's lease counted from when its round was answered",
-    breaks: ['current reads', 'strong writes'],
+    breaks: ['current reads', 'strong writes', 'a minority refuses'],
     aim: 'late answers',
     raftRules: { leaseFrom: (_sentAt, confirmedAt) => confirmedAt },
   },
@@ -149,7 +163,7 @@ export const plantedInLeases: readonly Planted[] = [
 export const plantedInDriver: readonly Planted[] = [
   {
     name: 'the driver reports a write before it is synced',
-    breaks: ['disk before word'],
+    breaks: ['disk before word', 'a quorum has it'],
     habits: { reportsBeforeSync: true },
   },
   { name: 'the boot number is not raised', breaks: ['never back'], habits: { raisesBoot: false } },
@@ -188,7 +202,7 @@ export const plantedInMember: readonly Planted[] = [
   {
     name: 'leave to write for an epoch that is not open any more',
     breaks: ['write lease'],
-    aim: 'pending unheard',
+    aim: 'slowly caught up',
     rules: { mayGrant: ({ inConfig }) => inConfig },
   },
   {
