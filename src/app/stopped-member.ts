@@ -24,8 +24,13 @@ export interface BegunShown {
   readonly uid: string;
   readonly cluster: string;
   readonly counts: Counts;
-  /** Pools with a primary, as they go on; `primary` null: an operator has to say who it is. */
-  readonly pools: readonly { readonly pool: string; readonly epoch: number; readonly primary: string | null }[];
+  /** Pools with a primary, as they go on; `primary` null: an operator has to say who it is. `last`: who it was before. */
+  readonly pools: readonly {
+    readonly pool: string;
+    readonly epoch: number;
+    readonly primary: string | null;
+    readonly last: string | null;
+  }[];
 }
 
 const countsOf = ({ state }: Holding | Begun): Counts => ({
@@ -38,7 +43,9 @@ const begunShown = (begun: Begun): BegunShown => ({
   uid: begun.uid,
   cluster: begun.cluster,
   counts: countsOf(begun),
-  pools: begun.state.pools.list().map(({ pool, epoch, target }) => ({ pool, epoch, primary: target?.node ?? null })),
+  pools: begun.state.pools.list().map(({ pool, epoch, target, last }) => ({
+    ...{ pool, epoch, primary: target?.node ?? null, last: last?.target.node ?? null },
+  })),
 });
 
 const shown = (holding: Holding): HoldingShown => ({

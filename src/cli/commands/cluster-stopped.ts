@@ -83,11 +83,15 @@ There, and with no member running anywhere: evenkeel cluster recover --i-am-the-
 `;
 
 /** A failover that nobody here knows of may have made another one primary. */
-const poolsText = ({ pools }: BegunShown): string =>
-  pools.length === 0
-    ? ''
-    : `Primaries, as this state knows them; make sure of each before writes go there:
-${pools.map(({ pool, epoch, primary }) => `  pool ${pool}: ${primary ?? 'not decided'}, epoch ${epoch}\n`).join('')}`;
+function poolsText({ pools }: BegunShown): string {
+  if (pools.length === 0) return '';
+  const lines = pools.map(({ pool, epoch, primary, last }) =>
+    primary === null
+      ? `  pool ${pool}: nobody is primary${last === null ? '' : `, it was ${last}`}; say who is: evenkeel failover adopt ${pool} NODE\n`
+      : `  pool ${pool}: ${primary}, in epoch ${epoch}\n`,
+  );
+  return `Primaries, as far as this state knows; make sure of each before writes go there:\n${lines.join('')}`;
+}
 
 const begunText = ({ cluster, counts }: BegunShown): string =>
   `It holds ${countsText(counts)}, as the new cluster ${cluster}.\n`;

@@ -138,8 +138,22 @@ export function restore(path: string, { backup, wall }: { backup: Backup; wall: 
     const { uid, facts, entries, hard } = store.restored;
     if (facts.cluster || facts.promise || hard !== null || entries.length > 0)
       return err(`${path} holds a member's state already: a backup is put into an empty folder only`);
+    doubtPrimaries(state);
     return begin(store, { uid, state, term: state.term, notCluster: backup.cluster, wall });
   });
+}
+
+/**
+ * Since the backup was taken another node may have become primary, and have taken writes. Nobody here can know: so an
+ * operator says who it is (`failover adopt`), and until then no write goes anywhere.
+ */
+function doubtPrimaries({ pools }: Replica): void {
+  for (const record of pools.list()) {
+    const { step, phase, epoch, target } = record;
+    const last = phase === 'open' && target !== null ? { epoch, target } : record.last;
+    const open = { planned: null, allowed: null, target: null, last };
+    pools.put({ ...record, ...open, step: step + 1, phase: 'undecided' });
+  }
 }
 
 interface Beginning {

@@ -6,6 +6,7 @@ import { JournalStore } from '../../../src/cluster/io/journal-store.ts';
 import { markOldCopy } from '../../../src/cluster/io/stop-mark.ts';
 import { backupOf, look, recover, restore } from '../../../src/cluster/io/stopped-member.ts';
 import { promiseBytes } from '../../../src/cluster/member/disk-codec.ts';
+import { isLegalStep, recordFault } from '../../../src/cluster/replica/pool-steps.ts';
 import { snapshot } from '../../../src/cluster/replica/snapshot.ts';
 import { change, poolRecord } from '../replica/pool-records.ts';
 import { folder, removeFolders } from './folders.ts';
@@ -127,6 +128,19 @@ describe('a backup', () => {
       ok: false,
       error: expect.stringContaining("holds a member's state already"),
     });
+  });
+
+  it('leaves it to an operator who is primary: another node may be it since', async () => {
+    const from = held(look(await stopped(1)));
+    expect(from.state.pools.get('app')).toMatchObject({ phase: 'open', epoch: 7 });
+    const path = folder();
+    held(restore(path, { backup: backupOf(from, ''), wall }));
+    const record = held(look(path)).state.pools.get('app')!;
+    const was = from.state.pools.get('app')!.target;
+    expect(record).toMatchObject({ phase: 'undecided', target: null, epoch: 1007, last: { epoch: 7, target: was } });
+    expect(recordFault(record)).toBeNull();
+    const adopted = { ...record, step: record.step + 1, epoch: 1008, phase: 'pending', target: was } as const;
+    expect(isLegalStep(record, adopted)).toBe(true);
   });
 
   it('is not put into the folder of a member that promised itself to others', async () => {

@@ -1,10 +1,12 @@
 /** What an operator does when a majority is lost for ever, with processes that are really killed. */
 import { mkdir, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { runCli } from '../../helpers/evenkeel.ts';
 import { until } from '../../helpers/poll.ts';
-import { testScope } from '../../helpers/scope.ts';
+import { type Scope, testScope } from '../../helpers/scope.ts';
 import { Processes, type Seat } from './processes.ts';
 
 const dataOf = (seat: Seat): string => join(seat.folder, 'data');
@@ -125,5 +127,53 @@ describe('a cluster that lost its majority for ever', () => {
     expect(await members.get(two!, 'after')).toBe(404);
     expect(await members.put(three!, 'after', 'again')).toBe(true);
     expect(await revisionOf(members, three!, 'after')).toBeGreaterThan(before);
+  });
+});
+
+/** A node that says who it is and in which epoch it was asked. */
+async function nodeOf(scope: Scope, name: string): Promise<string> {
+  const server = createServer((request, response) => response.end(`${name} ${request.headers['x-ha-epoch'] ?? ''}`));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  scope.own({ stop: () => void server.close().closeAllConnections() });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe('a pool with failover, after a restore', () => {
+  it('has no primary until an operator says who is; then in an epoch above all that were', async () => {
+    const scope = testScope();
+    const members = await Processes.of(scope, 1);
+    const [only] = members.seats;
+    const nodes = [
+      { id: 'a', url: await nodeOf(scope, 'a'), role: 'primary' },
+      { id: 'b', url: await nodeOf(scope, 'b') },
+    ];
+    const app = {
+      nodes,
+      health: { path: '/', interval: '500ms' },
+      failover: { mode: 'manual', parking: { time: '1s' } },
+    };
+    await members.write(only!, {}, { pools: { app: { ...app, split: { writes: 'primary' } } } });
+    const post = async (): Promise<string> => {
+      const answer = await fetch(`http://127.0.0.1:${only!.port}/`, { method: 'POST', body: 'x' });
+      return answer.status === 200 ? answer.text() : String(answer.status);
+    };
+    members.start(only!);
+    await until('a write', async () => (await post()) === 'a 1', { withinMs: 40_000 });
+    const admin = ['--admin', `127.0.0.1:${only!.admin}`];
+    const file = join(await scope.folder(), 'backup');
+    expect((await runCli('cluster', 'backup', file, ...admin)).code).toBe(0);
+    await members.end(only!, 'SIGKILL');
+    await rm(dataOf(only!), { recursive: true });
+    const restored = await runCli('cluster', 'restore', file, '-c', only!.file);
+    expect(restored.stdout).toContain(
+      'pool app: nobody is primary, it was a; say who is: evenkeel failover adopt app NODE',
+    );
+
+    members.start(only!);
+    await members.ready();
+    await until('a write is refused', async () => (await post()) === '503', { withinMs: 40_000 });
+    const adopt = async (): Promise<boolean> => (await runCli('failover', 'adopt', 'app', 'b', ...admin)).code === 0;
+    await until('b is adopted', adopt, { withinMs: 40_000 });
+    await until('writes go to b', async () => (await post()) === 'b 1002', { withinMs: 40_000 });
   });
 });
