@@ -14,7 +14,7 @@
  *   twin WHO [N]         a second process on the copy      empty WHO      an empty disk instead of its own
  *   exchange A B         their disks change places
  *   drift WHO 0.9%       its clock's rate                  wall WHO +1h   its wall clock jumps
- *   restart all          at once                           transfer WHO | transfer any
+ *   restart all | most   at once                           transfer WHO | transfer any
  *   quiet                clients only read, no epoch moves  loud           and again
  *   add WHO              a member that was not there       remove WHO
  *   once EVENT +20ms VERB ...   when that happens next, and so much later: `leads`, a new leader; `pending`, `open`, the
@@ -187,10 +187,15 @@ function hush(world: FaultWorld, quiet: boolean): Undo {
   return undefined;
 }
 
-function crashAll(world: FaultWorld): Undo {
-  for (const host of world.hosts) world.crash(host);
+function restart(world: FaultWorld, [whom]: readonly string[]): Undo {
+  const most = Math.floor(world.hosts.length / 2) + 1;
+  const first = world.random.below(world.hosts.length);
+  const chosen = world.hosts.filter(
+    (_host, i) => whom === 'all' || (i - first + world.hosts.length) % world.hosts.length < most,
+  );
+  for (const host of chosen) world.crash(host);
   return () => {
-    for (const host of world.hosts) world.start(host);
+    for (const host of chosen) world.start(host);
   };
 }
 
@@ -249,7 +254,7 @@ const acts: Readonly<Record<string, Act>> = {
     host.clock.wallOffset += spanOf(by ?? '') ?? 0;
     return undefined;
   }),
-  restart: (world) => crashAll(world),
+  restart,
   quiet: (world) => hush(world, true),
   loud: (world) => hush(world, false),
   transfer: (world, [who]) => void world.order('transfer', who === 'any' ? null : (whom(world, who) ?? null)),
@@ -279,7 +284,7 @@ function wait(world: FaultWorld, line: Line): void {
 }
 
 const nameOf = ({ verb, words }: Line): string => {
-  const detail = words.find((word) => /^(bad|slow|lossy|late|stuck|full|out|in|>)$/.test(word));
+  const detail = words.find((word) => /^(bad|slow|lossy|late|stuck|full|most|out|in|>)$/.test(word));
   return detail === undefined ? verb : `${verb} ${detail}`;
 };
 
@@ -320,7 +325,7 @@ const draws: readonly Draw[] = [
   (random, who) => line('disk', [who, 'full'], span(random, 500, 2000)),
   (random, who) => line('drift', [who, `${(random.next() * 1.9 - 0.95).toFixed(2)}%`]),
   (random, who) => line('wall', [who, random.next() < 0.5 ? '+1h' : '-1h']),
-  (random) => line('restart', ['all'], span(random, 10, 1500)),
+  (random) => line('restart', [random.next() < 0.5 ? 'all' : 'most'], span(random, 10, 1500)),
   (_random, who) => line('transfer', [who]),
 ];
 
@@ -411,6 +416,7 @@ export const faultNames: readonly string[] = [
   'drift',
   'wall',
   'restart',
+  'restart most',
   'transfer',
   'copy',
   'restore',

@@ -70,6 +70,9 @@ export const healMs: Millis = 30_000;
 export const defaultFaultMs: Millis = 45_000;
 const meanFaultMs: Millis = 1500;
 
+/** What may change who votes. */
+const changers = /\b(add|remove|empty|exchange|twin)\b/;
+
 export class World implements HostWorld, FaultWorld {
   readonly queue = new Queue();
   readonly net: Net;
@@ -116,11 +119,6 @@ export class World implements HostWorld, FaultWorld {
     const spares = options.spares ?? 0;
     for (let n = 1; n <= options.members + spares; n++) this.#add(n);
     this.twin = options.swaps === 'twin' ? this.#made(99) : null;
-    this.#minority = new Minority({
-      ...{ queue: this.queue, net: this.net, hosts: this.hosts },
-      voters: spares === 0 && options.swaps === undefined ? this.hosts : null,
-      covered: (what) => this.covered(what),
-    });
     this.#pools = new Pools(this);
     const untilMs = options.faultMs ?? defaultFaultMs;
     const names = this.hosts.slice(options.members).map(({ name }) => name);
@@ -135,6 +133,13 @@ export class World implements HostWorld, FaultWorld {
         early: options.early ?? false,
         members: options.members,
       });
+    this.#minority = new Minority({
+      ...{ queue: this.queue, net: this.net, hosts: this.hosts },
+      voters: this.script.some(({ words, verb }) => changers.test([verb, ...words].join(' ')))
+        ? null
+        : this.hosts.slice(0, options.members),
+      covered: (what) => this.covered(what),
+    });
   }
 
   run(): WorldResult {
