@@ -25,11 +25,16 @@ export interface NodeArgs {
   readonly peers: readonly string[];
   readonly role: 'primary' | 'replica';
   readonly lagMs: number;
+  readonly host: string;
+  /** So many of the others must have a write before it is acknowledged. */
+  readonly copies: number;
 }
 
 export interface Entry {
   readonly id: string;
   readonly epoch: number;
+  /** When the write began, ms since 1970. */
+  readonly at: number;
 }
 
 interface Push {
@@ -134,11 +139,13 @@ async function write(request: IncomingMessage, response: ServerResponse): Promis
   if (role !== 'primary') return json(response, { error: 'not primary' }, 409);
   // Writes of an epoch go to its primary only.
   if (epoch > primaryEpoch) setRole('primary', epoch);
-  append([{ id, epoch }]);
+  append([{ id, epoch, at: Date.now() }]);
   const position = log.length;
   const following = [...peers].filter(([, known]) => known !== null).map(([url]) => url);
   await Promise.all(following.map(push));
   if (role !== 'primary' || guard.epoch !== epoch) return json(response, { error: 'not primary any more' }, 409);
+  const copies = [...peers.values()].filter((known) => known !== null && known >= position).length;
+  if (copies < args.copies) return json(response, { error: `on ${copies} other nodes only` }, 503);
   response.writeHead(200, {
     'content-type': 'application/json',
     'x-ha-position': String(position),
@@ -204,4 +211,4 @@ const server = http.createServer((request, response) => {
   answer(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)));
 });
 server.keepAliveTimeout = 60_000;
-server.listen(args.port, '127.0.0.1', () => process.stdout.write('listening\n'));
+server.listen(args.port, args.host, () => process.stdout.write('listening\n'));

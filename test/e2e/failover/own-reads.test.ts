@@ -61,7 +61,7 @@ it(
   async () => {
     const scope = testScope();
     // Each shows what it has after a time of its own.
-    const nodes = await startReplicaNodes(scope, ['a', 'b', 'c'], [0, 300, 2000]);
+    const nodes = await startReplicaNodes(scope, ['a', 'b', 'c'], { lags: [0, 300, 2000] });
     const members = await Processes.of(scope, 3);
     const more = { pools: { app: poolOf(nodes) } };
     for (const seat of members.seats) await members.write(seat, {}, more);

@@ -1,5 +1,5 @@
 /** App nodes that replicate (app-node.ts), and clients whose acknowledged writes must not be lost. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../../helpers/child.ts';
@@ -8,6 +8,7 @@ import { Load } from '../../helpers/load.ts';
 import { until } from '../../helpers/poll.ts';
 import { freePort } from '../../helpers/ports.ts';
 import type { Scope } from '../../helpers/scope.ts';
+import type { Place } from '../cluster/processes.ts';
 import type { Entry, NodeArgs } from './app-node.ts';
 
 const program = fileURLToPath(new URL('./app-node.ts', import.meta.url));
@@ -16,16 +17,18 @@ export class ReplicaNode {
   readonly name: string;
   readonly url: string;
   readonly #args: NodeArgs;
+  readonly #through: readonly string[];
   #child: Child | null = null;
 
-  constructor(args: NodeArgs) {
+  constructor(args: NodeArgs, through: readonly string[] = []) {
     this.#args = args;
+    this.#through = through;
     this.name = args.name;
-    this.url = `http://127.0.0.1:${args.port}`;
+    this.url = `http://${args.host}:${args.port}`;
   }
 
   async start(): Promise<void> {
-    const child = new Child(program, { args: [JSON.stringify(this.#args)] });
+    const child = new Child(program, { args: [JSON.stringify(this.#args)], through: this.#through });
     this.#child = child;
     await until(`node ${this.name} listens`, () => {
       if (child.exited !== null) throw new Error(child.output());
@@ -49,8 +52,12 @@ export class ReplicaNode {
     return this.kill();
   }
 
+  /** Its log, as it is on its disk. */
   async entries(): Promise<readonly Entry[]> {
-    return (await fetch(`${this.url}/entries`)).json() as Promise<readonly Entry[]>;
+    const text = await readFile(join(this.#args.folder, 'log'), 'utf8').catch(() => '');
+    // The last line may be under way.
+    const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
+    return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Entry);
   }
 
   async health(): Promise<{ readonly role: string; readonly epoch: number; readonly position: number }> {
@@ -58,23 +65,36 @@ export class ReplicaNode {
   }
 }
 
-/** `lags`: by how much each shows later what it has, ms; none. */
+export interface NodesOptions {
+  /** By how much each shows later what it has, ms; none. */
+  readonly lags?: readonly number[];
+  /** Where they run, if not on 127.0.0.1: the first one at this index. */
+  readonly place?: { readonly of: Place; readonly from: number };
+  /** So many others must have a write before it is acknowledged. Default: one of two others, none of one. */
+  readonly copies?: number;
+}
+
+/** The first one is primary. */
 export async function startReplicaNodes(
   scope: Scope,
   names: readonly string[],
-  lags: readonly number[] = [],
+  { lags = [], place, copies = names.length > 2 ? 1 : 0 }: NodesOptions = {},
 ): Promise<ReplicaNode[]> {
+  const hostOf = (index: number): string => place?.of.address(place.from + index) ?? '127.0.0.1';
   const ports = await Promise.all(names.map(() => freePort()));
   const folder = await scope.folder();
+  const urls = ports.map((port, index) => `http://${hostOf(index)}:${port}`);
   const nodes = await Promise.all(
     names.map(async (name, index) => {
       const own = join(folder, name);
       await mkdir(own);
-      const peers = ports.filter((_, other) => other !== index).map((port) => `http://127.0.0.1:${port}`);
-      const role = index === 0 ? 'primary' : 'replica';
-      return scope.own(
-        new ReplicaNode({ name, port: ports[index]!, folder: own, peers, role, lagMs: lags[index] ?? 0 }),
-      );
+      const args: NodeArgs = {
+        ...{ name, port: ports[index]!, host: hostOf(index), folder: own },
+        peers: urls.filter((_, other) => other !== index),
+        role: index === 0 ? 'primary' : 'replica',
+        ...{ lagMs: lags[index] ?? 0, copies },
+      };
+      return scope.own(new ReplicaNode(args, place?.of.through(place.from + index) ?? []));
     }),
   );
   await Promise.all(nodes.map((node) => node.start()));
