@@ -47,7 +47,7 @@ export function findEach(all: readonly Planted[]): void {
 }
 
 /** How many seeds of each family run with the tests. */
-const ofEach = 20;
+const ofEach = 10;
 
 export function runEach(): void {
   it.each(Object.entries(aims))(
