@@ -23,13 +23,13 @@ interface Picked {
 /** null: the answer comes when the switch has ended. */
 export function command(lead: PoolLead, id: number, wish: FailoverCommand): CommandAnswer | null {
   const record = lead.record;
-  if (wish.kind === 'adopt') return adopt(lead, record, wish.node);
+  if (wish.kind === 'adopt') return adopt(lead, record, { id, node: wish.node });
   if (record === null) return no({ kind: 'busy', why: 'its nodes are still asked who is primary' });
   switch (wish.kind) {
     case 'automatic':
-      return automatic(lead, record, wish.enabled);
+      return automatic(lead, record, { id, enabled: wish.enabled });
     case 'cancel':
-      return cancelPlan(lead, record);
+      return cancelPlan(lead, record, id);
     case 'switch':
       return switchTo(lead, record, { id, wish, reason: 'switchover' });
     case 'failback':
@@ -37,24 +37,34 @@ export function command(lead: PoolLead, id: number, wish: FailoverCommand): Comm
   }
 }
 
-function automatic(lead: PoolLead, record: PoolRecord, enabled: boolean): CommandAnswer {
+interface Automatic {
+  readonly id: number;
+  readonly enabled: boolean;
+}
+
+function automatic(lead: PoolLead, record: PoolRecord, { id, enabled }: Automatic): CommandAnswer | null {
   if (lead.isBusy) return no({ kind: 'busy', why: 'another change is being agreed on' });
   const rested = enabled ? { failures: 0, retryAt: record.retryAt === 0 ? 0 : lead.at.agreed } : {};
   lead.propose(
     update(record, { automatic: enabled, ...rested }),
     `automatic failover is switched ${enabled ? 'on' : 'off'}`,
   );
-  return yes(`automatic failover of ${record.pool} is switched ${enabled ? 'on' : 'off'}`);
+  return lead.answerWhenAgreed(id, yes(`automatic failover of ${record.pool} is switched ${enabled ? 'on' : 'off'}`));
 }
 
-function cancelPlan(lead: PoolLead, record: PoolRecord): CommandAnswer {
+function cancelPlan(lead: PoolLead, record: PoolRecord, id: number): CommandAnswer | null {
   if (record.planned === null) return no({ kind: 'failed', why: 'no switch is planned' });
   if (lead.isBusy) return no({ kind: 'busy', why: 'another change is being agreed on' });
   lead.propose(update(record, { planned: null }), 'the planned switch is cancelled');
-  return yes('the planned switch is cancelled');
+  return lead.answerWhenAgreed(id, yes('the planned switch is cancelled'));
 }
 
-function adopt(lead: PoolLead, record: PoolRecord | null, node: string): CommandAnswer {
+interface Adopt {
+  readonly id: number;
+  readonly node: string;
+}
+
+function adopt(lead: PoolLead, record: PoolRecord | null, { id, node }: Adopt): CommandAnswer | null {
   const target = lead.pool.targetOf(node);
   if (target === null) return no({ kind: 'unknown-node', known: lead.policy.nodes.map(({ id }) => id) });
   if (record === null || lead.isBusy) return no({ kind: 'busy', why: 'its nodes are still asked who is primary' });
@@ -64,7 +74,7 @@ function adopt(lead: PoolLead, record: PoolRecord | null, node: string): Command
     pendingRecord(record, lead.at, { target, reason: 'adopt', epoch, allowed: null }),
     `an operator adopts ${node} as primary`,
   );
-  return yes(`${node} becomes primary of epoch ${epoch}`);
+  return lead.answerWhenAgreed(id, yes(`${node} becomes primary of epoch ${epoch}`));
 }
 
 interface Ask {
@@ -87,7 +97,8 @@ export function switchTo(lead: PoolLead, record: PoolRecord, { id, wish, reason 
       update(record, { planned: { at: wish.at, target: wish.target } }),
       `a switch to ${wish.target ?? 'the fittest'} is planned`,
     );
-    return yes(`the switch is planned`, picked.plan);
+    const answer = yes('the switch is planned', picked.plan);
+    return id === null ? answer : lead.answerWhenAgreed(id, answer);
   }
   const allowed: Allowed = { force: wish.force || wish.target !== null, loss: wish.acceptLoss ?? 0, lost };
   return begin(lead, record, { command: id, target: picked.target, reason, allowed });

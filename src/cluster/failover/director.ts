@@ -35,16 +35,10 @@ export class Director {
     const { view } = this.#core;
     const term = view.leads ? view.term : null;
     if (term === this.#term) return;
-    for (const lead of this.#leads.values()) this.#abandon(lead);
+    for (const lead of this.#leads.values()) lead.abandon();
     this.#leads = new Map();
     this.#clocks.clear();
     this.#term = term;
-  }
-
-  #abandon({ switching }: PoolLead): void {
-    const why = 'leadership moved while it was under way; see the status';
-    if (switching?.command != null)
-      this.#core.out.answers.push({ id: switching.command, answer: { ok: false, error: { kind: 'failed', why } } });
   }
 
   get active(): boolean {
@@ -56,8 +50,7 @@ export class Director {
   }
 
   forget(pool: Pool): void {
-    const lead = this.#leads.get(pool);
-    if (lead !== undefined) this.#abandon(lead);
+    this.#leads.get(pool)?.abandon();
     this.#leads.delete(pool);
   }
 

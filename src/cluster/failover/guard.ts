@@ -78,7 +78,8 @@ export class Guard {
     if (!pool.asks.delete(id)) return;
     if (lease === null) {
       pool.nextAskAt = Math.min(pool.nextAskAt, this.#core.now + askAgainMs);
-      if (why !== 'not-open') this.#core.log('info', 'lease_refused', pool.name, why);
+      if (why !== pool.leaseRefused && why !== 'not-open') this.#core.log('info', 'lease_refused', pool.name, why);
+      pool.leaseRefused = why;
       return;
     }
     const { record } = pool;
@@ -93,6 +94,7 @@ export class Guard {
   }
 
   #use(pool: Pool, lease: LeaseGrant): void {
+    pool.leaseRefused = '';
     if (pool.lease === null || lease.cutAt > pool.lease.cutAt) pool.lease = lease;
     for (const [id, at] of pool.asks) if (this.#core.now - at > asksMax * renewMs) pool.asks.delete(id);
   }

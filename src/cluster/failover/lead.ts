@@ -6,6 +6,7 @@ import type { MemberId, Millis } from '../../base/ids.ts';
 import { liveReference, settled } from './aftermath.ts';
 import type { At } from './changes.ts';
 import { type Bounds, type Candidate, type Choice, choose } from './choice.ts';
+import type { CommandAnswer } from './contract.ts';
 import type { Core } from './core.ts';
 import { Fence, type Leavers } from './fence.ts';
 import type { Allowed, EpochReason, HookKind, HookStart, PolicyNode, PoolPolicy, PoolRecord, Target } from './model.ts';
@@ -67,6 +68,8 @@ export class PoolLead {
   readonly since: Millis;
   #proposal: { readonly id: number; readonly step: number; readonly at: Millis } | null = null;
   #proposeAt: Millis = 0;
+  /** Commands that wait for a proposal, by its id. */
+  readonly #askers = new Map<number, { readonly command: number; readonly answer: CommandAnswer }>();
   /** Hooks that this leader started: what it knows of each. */
   readonly #started = new Map<string, { id: number; toldAt: Millis; result: HookResult | null }>();
 
@@ -106,7 +109,35 @@ export class PoolLead {
     this.core.out.proposals.push({ id, record: stamped, note });
   }
 
+  /** Who asked for the proposal that was just made is answered when it is agreed on, or is not. */
+  answerWhenAgreed(command: number, answer: CommandAnswer): null {
+    if (this.#proposal !== null) this.#askers.set(this.#proposal.id, { command, answer });
+    return null;
+  }
+
+  #answerAsker(proposal: number, agreed: boolean): void {
+    const asker = this.#askers.get(proposal);
+    if (asker === undefined) return;
+    const { command, answer } = asker;
+    this.#askers.delete(proposal);
+    const why = 'it was not agreed on, as far as is known: look at the status, and ask again';
+    this.core.out.answers.push({
+      id: command,
+      answer: agreed ? answer : { ok: false, error: { kind: 'failed', why } },
+    });
+  }
+
+  /** This member leads no more. */
+  abandon(): void {
+    const why = 'leadership moved while it was under way; see the status';
+    const command = this.switching?.command ?? null;
+    if (command !== null)
+      this.core.out.answers.push({ id: command, answer: { ok: false, error: { kind: 'failed', why } } });
+    for (const proposal of this.#askers.keys()) this.#answerAsker(proposal, false);
+  }
+
   proposed(id: number, ok: boolean): boolean {
+    this.#answerAsker(id, ok);
     if (this.#proposal?.id !== id) return false;
     if (!ok) {
       this.#proposal = null;
@@ -118,9 +149,12 @@ export class PoolLead {
   /** What is agreed has changed, or time has passed. */
   settleProposal(): void {
     if (this.#proposal === null) return;
-    const { step, at } = this.#proposal;
-    if ((this.pool.record?.step ?? 0) >= step || this.core.now >= at + proposalMs) this.#proposal = null;
-    else this.pool.wake(at + proposalMs);
+    const { id, step, at } = this.#proposal;
+    if ((this.pool.record?.step ?? 0) >= step) this.#proposal = null;
+    else if (this.core.now >= at + proposalMs) {
+      this.#proposal = null;
+      this.#answerAsker(id, false);
+    } else this.pool.wake(at + proposalMs);
   }
 
   candidates(since: Millis): readonly Candidate[] {

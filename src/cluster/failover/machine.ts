@@ -31,6 +31,8 @@ export class FailoverMachine {
   readonly #pools = new Map<string, Pool>();
   #records: readonly PoolRecord[] = [];
   #reportedAt: Millis = -Infinity;
+  /** Commands for several pools: how many have not answered yet. */
+  readonly #joint = new Map<number, number>();
   /** Words that were none, by peers. */
   refused = 0;
 
@@ -199,12 +201,35 @@ export class FailoverMachine {
         ok: false,
         error: quorum && leader !== null ? { kind: 'not-leader', leader } : { kind: 'no-quorum', missing: [] },
       };
-    let last: CommandAnswer | null = null;
-    for (const name of chosen) {
-      last = this.#director.command(this.#pools.get(name)!, id, command);
-      if (last !== null && !last.ok) return last;
+    if (chosen.length > 1) this.#joint.set(id, chosen.length);
+    for (const name of chosen.slice(0, -1)) {
+      const answer = this.#director.command(this.#pools.get(name)!, id, command);
+      if (answer !== null) this.#core.out.answers.push({ id, answer });
     }
-    return last;
+    return this.#director.command(this.#pools.get(chosen.at(-1)!)!, id, command);
+  }
+
+  /** A command for several pools is answered once: by the first that could not, else by the last. */
+  #counts(id: number, ok: boolean): boolean {
+    const left = this.#joint.get(id);
+    if (left === undefined) return true;
+    if (left <= 0) return false;
+    this.#joint.set(id, ok ? left - 1 : 0);
+    return !ok || left === 1;
+  }
+
+  /** Why a reload must not bring these files: a primary would vanish or move under its writers (3.1). Null: it may. */
+  reloadFault(policies: readonly PoolPolicy[]): string | null {
+    for (const { pool, nodes } of policies) {
+      const record = this.#pools.get(pool)?.record;
+      if (record?.target == null || record.phase === 'failed') continue;
+      const { node, url } = record.target;
+      const own = nodes.find(({ id }) => id === node);
+      if (own?.url === url) continue;
+      const what = own === undefined ? 'lacks it' : `has it at ${own.url}`;
+      return `${node} at ${url} is primary of pool ${pool}, the new file ${what}: switch over first (failover switch ${pool})`;
+    }
+    return null;
   }
 
   #settle(touched: Pool | null): void {
@@ -236,7 +261,8 @@ export class FailoverMachine {
       if (board !== null) this.#core.out.board.push(board);
     }
     this.#core.out.mayMove = this.#mayMove();
-    return this.#core.take();
+    const out = this.#core.take();
+    return { ...out, answers: out.answers.filter(({ id, answer }) => this.#counts(id, answer.ok)) };
   }
 
   #mayMove(): boolean {

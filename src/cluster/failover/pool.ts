@@ -25,6 +25,8 @@ export class Pool {
   /** Asked for, not answered yet: id to when. */
   readonly asks = new Map<number, Millis>();
   nextAskAt: Millis = 0;
+  /** Why the last ask was refused; said once. */
+  leaseRefused = '';
   /** Leases that were asked for under this id or before don't count any more. */
   voidUpTo = 0;
   /** An entry that moves the epoch is in the own log, and not applied yet; the id up to which leases asked for before. */

@@ -3,6 +3,7 @@
  * again?
  */
 import type { Millis } from '../../base/ids.ts';
+import { foreignSign } from './board.ts';
 import { pendingRecord, update } from './changes.ts';
 import { drainWordMs } from './guard.ts';
 import type { PoolLead, Switching } from './lead.ts';
@@ -64,6 +65,8 @@ function detect(lead: PoolLead, record: PoolRecord): boolean {
 /** Why a primary that is down is not replaced; null: it is. */
 function restOf(lead: PoolLead, record: PoolRecord, target: Target): string | null {
   const { policy, pool, core } = lead;
+  const foreign = foreignSign(core, pool);
+  if (foreign !== null) return `${target.node} is down, and ${foreign}: adopt one`;
   if (policy.mode === 'manual') return `${target.node} is down; failover is manual`;
   if (!record.automatic) return `${target.node} is down; automatic failover is switched off`;
   const heard = policy.verify ? hearsPrimary(lead, target) : null;

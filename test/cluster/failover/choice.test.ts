@@ -255,6 +255,14 @@ describe('switches', () => {
     expect(ask({})).toMatchObject({ error: { kind: 'no-quorum' } });
   });
 
+  it('what is not agreed on is not said to be done', () => {
+    const lab = running(3);
+    lab.quorum = false;
+    const answer = lab.command(lab.leader!, { kind: 'automatic', pool, enabled: false });
+    expect(answer()).toMatchObject({ ok: false, error: { kind: 'failed' } });
+    expect(lab.record!.automatic).toBe(true);
+  });
+
   it('failback: by a word, or by itself after recoveryWait', () => {
     const lab = running(1, policyOf({ failback: 'automatic', recoveryWait: 3000 }));
     lab.command(lab.leader!, wish);
