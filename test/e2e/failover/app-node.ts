@@ -193,6 +193,8 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   if (path === '/replicate') return replicate(JSON.parse(body) as Push, response);
   if (path === '/promote') {
     setRole('primary', guard.epoch);
+    // Whoever follows is known before the first write comes.
+    await Promise.all([...peers.keys()].map(push));
     return json(response, { position: log.length });
   }
   if (path === '/demote') {
