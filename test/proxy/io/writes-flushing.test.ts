@@ -25,9 +25,11 @@ async function room(made: PrimaryWorld): Promise<number> {
   made.nodes[0]!.respond = (_request, connection) => connection.write(head(1e9) + 'x'.repeat(64 * 1024 * 1024));
   const client = await silent(made, '/endless');
   let before = -1;
-  while (before !== made.world.count('bytesIn')) {
-    before = made.world.count('bytesIn');
-    await pause(300);
+  for (let same = 0; same < 4; ) {
+    await pause(150);
+    const now = made.world.count('bytesIn');
+    same = now > 0 && now === before ? same + 1 : 0;
+    before = now;
   }
   client.stop();
   await until('left', () => made.writing === 0);
@@ -45,8 +47,7 @@ describe('an answer that the kernel has not taken whole', () => {
       made.nodes[0]!.respond = (_request, connection) => connection.write(head(size) + 'x'.repeat(size));
       const seen = made.world.outcomes.length;
       const client = await silent(made, `/${back}`);
-      await pause(200);
-      const isOver = made.world.outcomes.length > seen;
+      const isOver = await until('over', () => made.world.outcomes.length > seen, { withinMs: 700 }).catch(() => false);
       if (!isOver || made.writing === 0) {
         client.stop();
         await until('left', () => made.writing === 0);
