@@ -78,8 +78,6 @@ describe('src', () => {
       'src/cli/main.ts',
       // An engine of its own for development and tests: it keeps the Coordinator's contract, and nobody needs it to run.
       'src/cluster/replica/local.ts',
-      // The failover machine, until app/ drives it.
-      'src/cluster/failover/machine.ts',
       // Backup and restore of the agreed state, with the journal's tests.
       'src/cluster/io/backup.ts',
     ]);

@@ -16,6 +16,8 @@ export const drainMs: Millis = 250;
 const suspectedFrom = 2;
 /** A node that heard of a newer epoch before us is no split: its news is on the way to us as well. */
 export const newsMs: Millis = 2000;
+/** A member that has just started finds its quorum soon: until then writes wait. */
+export const startMs: Millis = 10_000;
 /** `continue` of withoutQuorum: no time ends it. */
 export const forever: Millis = Number.MAX_SAFE_INTEGER;
 
@@ -57,10 +59,12 @@ export function mismatch(core: Core, pool: Pool): string | null {
 export const writesUnleased = ({ policy, record }: Pool): boolean =>
   record?.phase === 'open' && record.unleased && policy?.withoutQuorum === 'continue' && policy.mode === 'manual';
 
+const hopesForQuorum = ({ view, now, startedAt }: Core): boolean => view.quorum || now < startedAt + startMs;
+
 /** Why no write may begin now; null: it may. */
 function stopOf(core: Core, pool: Pool): Stop | null {
   const { record } = pool;
-  const quorum = core.view.quorum;
+  const quorum = hopesForQuorum(core);
   if (record === null) return quorum ? park('its nodes are asked who is primary') : refuse('no quorum yet');
   switch (record.phase) {
     case 'undecided':
@@ -88,7 +92,7 @@ function stopOfOpen(core: Core, pool: Pool, record: PoolRecord): Stop | null {
   if (failures >= suspectedFrom) return park(`${record.target!.node} failed ${failures} checks in a row`);
   if (writesUnleased(pool)) return null;
   if (pool.lease === null || core.now >= pool.lease.writeUntil)
-    return core.view.quorum ? park('waits for leave to write') : refuse('no quorum: leave to write has run out');
+    return hopesForQuorum(core) ? park('waits for leave to write') : refuse('no quorum: leave to write has run out');
   return null;
 }
 
