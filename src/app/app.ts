@@ -211,7 +211,9 @@ export class App {
   }
 
   readonly #endSoon = (end: ClusterEnd): void => {
-    this.#failover?.failover.void(end.why);
+    // A member that must not go on knows nothing of epochs any more, and no word of it could end its leave to write.
+    if (end.code === 1) this.#failover?.close();
+    else this.#failover?.failover.void(end.why);
     this.#end = end;
     this.#onEnd?.(end);
   };
