@@ -210,7 +210,7 @@ const spin = (turns: number): void => {
 };
 
 describe('between real threads', () => {
-  it('no record is ever torn', async () => {
+  it('no record is ever torn', { timeout: 60_000 }, async () => {
     const board = Scoreboard.create(2);
     const cells = new Int32Array(new SharedArrayBuffer(64));
     const scope = testScope();
@@ -253,7 +253,9 @@ describe('between real threads', () => {
     expect(cells[at.broken]).toBe(0);
   });
 
-  it('after the record is void and the gauge was read as 0, no write begins (2.1, 2.5)', async () => {
+  it('after the record is void and the gauge was read as 0, no write begins (2.1, 2.5)', {
+    timeout: 60_000,
+  }, async () => {
     const board = Scoreboard.create(2);
     const cells = new Int32Array(new SharedArrayBuffer(64));
     const scope = testScope();
@@ -271,12 +273,15 @@ describe('between real threads', () => {
     const ends = [0, 1].map((number) => thread(scope, board, cells, { number, body }));
     await ready(cells, 2);
     let fences = 0;
-    for (let epoch = 1; epoch <= 4000; epoch++) {
+    const enough = (): boolean => fences >= 2000 && cells[at.begun]! >= 2000;
+    for (let epoch = 1; epoch <= 200_000 && !enough(); epoch++) {
       board.primary.write(0, lease({ epoch }), 0);
       spin(200 + (epoch % 300));
       board.primary.write(0, lease({ epoch, mode: 'park', writeUntil: 0 }), 0);
       let zero = false;
-      for (let tries = 0; tries < 100_000 && !zero; tries++) zero = board.primary.writing(0) === 0;
+      for (let tries = 0; tries < 1000 && !zero; tries++) zero = board.primary.writing(0) === 0;
+      // Who holds it may not have a core: it gets this one for a while.
+      if (!zero) Atomics.wait(cells, at.begun + 1, 0, 1);
       if (!zero) continue;
       fences++;
       Atomics.store(cells, at.fenced, 1);
@@ -285,9 +290,9 @@ describe('between real threads', () => {
     }
     Atomics.store(cells, at.stop, 1);
     await Promise.all(ends);
-    expect(fences).toBeGreaterThan(100);
-    expect(cells[at.begun]).toBeGreaterThan(100);
-    expect(cells[at.broken]).toBe(0);
+    expect(cells[at.broken], 'writes that began behind a fence').toBe(0);
+    expect(fences, 'fences').toBeGreaterThan(100);
+    expect(cells[at.begun], 'writes').toBeGreaterThan(100);
     expect(board.primary.writing(0)).toBe(0);
   });
 });
