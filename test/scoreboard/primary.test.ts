@@ -263,6 +263,7 @@ describe('between real threads', () => {
     const body = `
       while (Atomics.load(cells, at.stop) === 0) {
         board.addPool('writing', { thread, slot: 0, by: 1 });
+        for (let i = 0; i < 200; i++) Math.sqrt(i);
         board.primary.read(0, record);
         if (record.isLive(1)) {
           Atomics.add(cells, at.begun, 1);
@@ -273,7 +274,7 @@ describe('between real threads', () => {
     const ends = [0, 1].map((number) => thread(scope, board, cells, { number, body }));
     await ready(cells, 2);
     let fences = 0;
-    const enough = (): boolean => fences >= 2000 && cells[at.begun]! >= 2000;
+    const enough = (): boolean => fences >= 10_000 && cells[at.begun]! >= 10_000;
     for (let epoch = 1; epoch <= 200_000 && !enough(); epoch++) {
       board.primary.write(0, lease({ epoch }), 0);
       spin(200 + (epoch % 300));
@@ -285,7 +286,7 @@ describe('between real threads', () => {
       if (!zero) continue;
       fences++;
       Atomics.store(cells, at.fenced, 1);
-      spin(500);
+      spin(3000);
       Atomics.store(cells, at.fenced, 0);
     }
     Atomics.store(cells, at.stop, 1);
