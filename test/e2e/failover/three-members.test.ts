@@ -101,8 +101,11 @@ describe('three members, three nodes, clients at each member', () => {
         await going(world);
       }
       await judge(world);
-      // At most what each client had under way on the node that died.
-      expect(failedWrites(world)).toBeLessThanOrEqual(rounds * 3 * clients);
+      // What each client had under way on the node that died, and now and then one more that went over a connection whose
+      // end had not been seen yet. Nothing else failed.
+      for (const { load } of world.writers)
+        expect(Object.keys(load.reasons()).filter((reason) => !reason.includes(' 502 '))).toEqual([]);
+      expect(failedWrites(world)).toBeLessThan(2 * rounds * 3 * clients);
       print(`kill of the primary to the next write, ms: ${spread(took)}; failed writes: ${failedWrites(world)}`);
     },
     proving(180_000, 3_600_000),
