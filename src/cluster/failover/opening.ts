@@ -149,12 +149,18 @@ function promote(lead: PoolLead, record: PoolRecord): void {
 
 /** Its checks may be due just now; not for long. */
 function waitForRunner(lead: PoolLead, record: PoolRecord): void {
-  const key = `runner ${record.epoch}`;
+  if (!isLookedFor(lead, record, record.target!.node)) candidateFailed(lead, record, 'no member finds it healthy');
+}
+
+/** Nobody finds it healthy, and in this epoch it was not waited for long yet. */
+function isLookedFor(lead: PoolLead, record: PoolRecord, node: string): boolean {
+  const key = `runner ${node} ${record.epoch}`;
   const until = lead.againAt.get(key) ?? lead.core.now + 2 * lead.policy.interval;
   lead.againAt.set(key, until);
-  if (lead.core.now >= until) return candidateFailed(lead, record, 'no member finds it healthy');
-  lookSoon(lead, record.target!.node);
+  if (lead.core.now >= until) return false;
+  lookSoon(lead, node);
   lead.pool.wake(until);
+  return true;
 }
 
 /** Demoted with the newer epoch, or past the time at which its promotion can take effect (3.2). */
@@ -165,9 +171,10 @@ function areHarmless(lead: PoolLead, record: PoolRecord): boolean {
     const canDemote = node !== null && lead.policy.hooks.demote !== null;
     const state = canDemote ? lead.hook('demote', node) : null;
     if (state?.at === 'ended' && state.ok) continue;
-    const undoing = state?.at === 'running';
-    // Back to the old primary only if the promotion was undone (3.4).
-    if (record.reason === 'return' && !undoing) {
+    const looked = state?.at === 'nobody' && isLookedFor(lead, record, hook.node);
+    const undoing = state?.at === 'running' || looked;
+    // By itself back to the old primary only if the promotion was undone (3.4); a person who names it may know better.
+    if (record.reason === 'return' && record.allowed?.force !== true && !undoing) {
       fail(lead, record, `${hook.node} may have been promoted, and could not be demoted`);
       return false;
     }
@@ -233,8 +240,9 @@ function giveUp(lead: PoolLead, record: PoolRecord, why: string): void {
   const undone = possiblyPromoted({ ...record, target: old }).length === 0 || lead.policy.hooks.demote !== null;
   if (old === null || !lead.isUp(old) || !undone) return fail(lead, record, why);
   const { excluded } = record;
+  const allowed = record.allowed && { ...record.allowed, force: false };
   lead.propose(
-    pendingRecord(record, lead.at, { target: old, reason: 'return', excluded }),
+    pendingRecord(record, lead.at, { target: old, reason: 'return', excluded, allowed }),
     `back to ${old.node}: ${why}`,
   );
 }

@@ -351,6 +351,37 @@ describe('3 epochs, targets, hooks', () => {
     expect(lab.record).toMatchObject({ epoch: 3, phase: 'open', target: { node: 'a' } });
   });
 
+  it('3.4 whoever may have been promoted is sick: by itself nothing goes back, at the word of an operator it does', () => {
+    const lab = running(1, policyOf({ hooks, maxAttempts: 1, retryAfter: 0 }));
+    crash(lab);
+    const promote = lab.leader!.hooks.at(-1)!;
+    lab.see('a');
+    lab.see('b', down);
+    lab.answerHook(promote, { ok: false });
+    for (let i = 0; i < 12; i++) {
+      for (const [node, more] of [['a', {}] as const, ['b', down] as const]) lab.see(node, more);
+      lab.pass(500);
+    }
+    expect(lab.record).toMatchObject({ phase: 'failed', target: { node: 'a' }, reason: 'return' });
+    const wish = {
+      kind: 'switch',
+      pool,
+      target: 'a',
+      at: null,
+      dryRun: false,
+      force: false,
+      acceptLoss: null,
+    } as const;
+    const answer = lab.command(lab.leader!, { ...wish, lost: [] });
+    for (let i = 0; i < 12 && lab.leader!.hooks.at(-1) === promote; i++) {
+      for (const [node, more] of [['a', {}] as const, ['b', down] as const]) lab.see(node, more);
+      lab.pass(500);
+    }
+    lab.answerHook(lab.leader!.hooks.at(-1)!, { ok: true });
+    expect(lab.record).toMatchObject({ phase: 'open', target: { node: 'a' }, returning: ['b'] });
+    expect(answer()).toMatchObject({ ok: true });
+  });
+
   it('3.4 FAILED rests, doubling, and tries again', () => {
     const policy = policyOf({ hooks: { ...hooks, demote: null }, maxAttempts: 1, retryAfter: 10_000 });
     const lab = running(1, policy);

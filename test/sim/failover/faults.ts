@@ -3,6 +3,7 @@
  *
  *   kill NODE            its process; started again after `for`        hang NODE     it takes connections, answers nothing
  *   unplug M NODE [out | in]   the way between a member and a node      unplug all NODE
+ *   apart M              it and the primary on one side, all other members on the other
  *   late 3s              the bytes of some writes reach nodes so much later
  *   stall M              its control thread stands still, data threads go on
  *   thread M             one of its data threads stands still, control goes on
@@ -109,6 +110,19 @@ const acts: Readonly<Record<string, Act>> = {
     };
   }),
   unplug,
+  apart: onHost((world, host) => {
+    const others = world.hosts.filter((other) => other !== host);
+    const node = nodeOf(world, 'primary');
+    if (node === undefined || others.length === 0) return undefined;
+    const ways = others.flatMap(({ name }) => [`${name}>${node.id}`, `${node.id}>${name}`]);
+    for (const one of ways) world.cutWays.add(one);
+    const between = others.flatMap((other) => [[host, other] as const, [other, host] as const]);
+    for (const [from, to] of between) world.net.cut(from.address, to.address);
+    return () => {
+      for (const one of ways) world.cutWays.delete(one);
+      for (const [from, to] of between) world.net.mend(from.address, to.address);
+    };
+  }),
   late: (world, [by]) => {
     world.lateMs = spanOf(by ?? '') ?? 0;
     return () => {
@@ -204,6 +218,8 @@ const ofMembers: readonly Draw[] = [
   (random) => line('isolate', ['leader'], span(random, 1000, 7000)),
   (random, who) => line('isolate', [who, random.next() < 0.5 ? 'out' : 'in'], span(random, 500, 6000)),
   (random, who) => line('split', [who], span(random, 1000, 6000)),
+  (random, who) => line('apart', [who], span(random, 1500, 8000)),
+  (random) => line('apart', ['leader'], span(random, 1500, 8000)),
   (random) => line('net', [oneOf(random, ['bad', 'lossy', 'slow', 'late'])!], span(random, 500, 5000)),
   (random, who) => line('disk', [who, 'slow'], span(random, 500, 5000)),
   (random, who) => line('drift', [who, `${(random.next() * 0.96 - 0.48).toFixed(2)}%`]),
@@ -230,7 +246,7 @@ export function drawScript(random: Random, { onlyNodes, members }: Kind, untilMs
     const node = oneOf(random, ['primary', 'other', 'a', 'b'])!;
     const drawn = draws[random.below(draws.length)]!(random, who, node);
     // One member is not cut off from anybody, can't hand over, and its file is what is true.
-    if (members === 1 && /^(isolate|split|transfer|net|elsewhere|differs)$/.test(drawn.verb)) continue;
+    if (members === 1 && /^(isolate|split|apart|transfer|net|elsewhere|differs)$/.test(drawn.verb)) continue;
     lines.push({ at: Math.round(at), ...drawn });
   }
   return lines;

@@ -78,9 +78,10 @@ export class Operator {
       return this.#say({ kind: 'adopt', pool, node: record.target?.node ?? furthest.id });
     }
     if (record.phase === 'failed') {
-      // Whoever has everything, by what the nodes themselves say.
-      const furthest = this.#world.nodes.reduce((a, b) => (b.primaryOf > a.primaryOf ? b : a));
-      this.switchTo(this.#world.kind.mode === 'manual' ? furthest.id : null);
+      // By its name, of those that are healthy the one that was made primary last.
+      const up = new Set(status.nodes.flatMap(({ node, up }) => (up === true ? [node] : [])));
+      const healthy = this.#world.nodes.filter(({ id }) => up.has(id)).sort((a, b) => b.primaryOf - a.primaryOf);
+      this.switchTo(healthy[0]?.id ?? null);
     }
   }
 }

@@ -7,7 +7,21 @@ const of = (room: string, ...names: readonly string[]): readonly string[] => nam
 
 /** Faults, edges of the pool's record and answers that no run of 125 seeds may miss. */
 export const mustReach: readonly string[] = [
-  ...of('fault', 'kill', 'hang', 'unplug', 'late', 'hooks', 'operator', 'crash', 'isolate', 'split', 'net', 'disk'),
+  ...of(
+    'fault',
+    'kill',
+    'hang',
+    'unplug',
+    'late',
+    'hooks',
+    'operator',
+    'crash',
+    'isolate',
+    'split',
+    'apart',
+    'net',
+    'disk',
+  ),
   ...of(
     'fault',
     'drift',
