@@ -20,6 +20,8 @@ export function primaryKept(failover: Pick<Failover, 'status'> | null, from: Con
 function lossesOf(record: PoolRecord, { name, failover, nodes }: PoolConfig): string[] {
   if (failover === null)
     return [`pool ${name} has epoch ${record.epoch}, and would write to all its nodes: restart the process for that`];
+  // Nobody writes to them; another file may be the way out.
+  if (record.phase === 'failed' || record.phase === 'undecided') return [];
   const held: Target[] = record.target === null ? [] : [record.target];
   if (record.phase === 'pending' && record.last !== null) held.push(record.last.target);
   return held.flatMap(({ node, url }) => {

@@ -104,6 +104,11 @@ describe('a reload', () => {
     expect(found[0]).toMatch(expected);
   });
 
+  it('may be the way out where nobody is primary', () => {
+    for (const phase of ['failed', 'undecided'] as const)
+      expect(primaryKept(known({ phase }), file(), file({ nodes: ['http://z'] }))).toEqual([]);
+  });
+
   it('keeps both nodes of a change of primary that is under way', () => {
     const last = { epoch: 6, target: { node: 'b', url: 'http://10.0.0.2:1' } };
     const pending = known({ phase: 'pending', last });
