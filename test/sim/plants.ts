@@ -228,6 +228,12 @@ export const plantedInMember: readonly Planted[] = [
     rules: { numberOfRetry: (_number, next) => next() },
   },
   {
+    name: 'a run counts though its disk does not know of the one before',
+    breaks: ['amnesia', 'linearizable keys', 'leader completeness', 'state machine safety'],
+    rules: { followsOn: () => true, isLostRun: () => false, hasForgotten: () => false },
+    worlds: { copies: true },
+  },
+  {
     name: 'a stale boot is accepted',
     breaks: ['amnesia', 'linearizable keys'],
     rules: {
