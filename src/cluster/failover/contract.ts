@@ -177,8 +177,9 @@ export interface BoardWrite {
   /** 0: none. */
   readonly epoch: number;
   readonly node: string | null;
-  /** 0: no write may begin. */
+  /** 0: no write may begin. Number.MAX_SAFE_INTEGER: no time ends it (2.9). */
   readonly writeUntil: Millis;
+  /** When writes of `epoch` that still run are cut; in the past: at once. It may come nearer while they run. */
   readonly cutAt: Millis;
   /** What becomes of a write that may not begin: it waits for what comes, or is answered with 503 now. */
   readonly otherwise: 'park' | 'refuse';

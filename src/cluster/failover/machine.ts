@@ -218,20 +218,6 @@ export class FailoverMachine {
     return !ok || left === 1;
   }
 
-  /** Why a reload must not bring these files: a primary would vanish or move under its writers (3.1). Null: it may. */
-  reloadFault(policies: readonly PoolPolicy[]): string | null {
-    for (const { pool, nodes } of policies) {
-      const record = this.#pools.get(pool)?.record;
-      if (record?.target == null || record.phase === 'failed') continue;
-      const { node, url } = record.target;
-      const own = nodes.find(({ id }) => id === node);
-      if (own?.url === url) continue;
-      const what = own === undefined ? 'lacks it' : `has it at ${own.url}`;
-      return `${node} at ${url} is primary of pool ${pool}, the new file ${what}: switch over first (failover switch ${pool})`;
-    }
-    return null;
-  }
-
   #settle(touched: Pool | null): void {
     const { now } = this.#core;
     if (now >= this.#reportedAt + reportWordMs) {

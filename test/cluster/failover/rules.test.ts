@@ -235,15 +235,6 @@ describe('3 epochs, targets, hooks', () => {
     expect(member.asked).toBe(asked);
   });
 
-  it('3.1 a reload that would move or remove the primary is refused', () => {
-    const { machine } = running(1).members[0]!;
-    expect(machine.reloadFault([policyOf({ hash: 'p2' })])).toBeNull();
-    expect(machine.reloadFault([])).toBeNull();
-    const moved = policyOf({ nodes: [nodeOf('a', { url: 'http://other:1' }), nodeOf('b')] });
-    expect(machine.reloadFault([moved])).toContain('has it at http://other:1: switch over first');
-    expect(machine.reloadFault([policyOf({ nodes: [nodeOf('b')] })])).toContain('the new file lacks it');
-  });
-
   it('3.1 with differing policies it goes on, and says so', () => {
     const lab = running(3);
     lab.members[2]!.policy = policyOf({ hash: 'p2' });
