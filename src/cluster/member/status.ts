@@ -18,6 +18,8 @@ import type { Core } from './core.ts';
 /** Behind the leader by more than either shows a member as degraded. */
 const lagEntriesMax = 1000;
 const lagMsMax: Millis = 5000;
+/** Who answers no probe, by nobody's help, and was not heard for so long is missed, though gossip does not give it up yet. */
+const silentMs: Millis = 1500;
 /** A split that was seen is shown for so long after. */
 const splitShownMs: Millis = 60_000;
 
@@ -113,8 +115,13 @@ export class Watchman {
   /** Voters that can't be reached now. */
   missing(status: RaftStatus | null): readonly MemberId[] {
     if (status === null) return [];
-    const isThere = (id: MemberId): boolean => id === this.#core.uid || this.#core.book.isAlive(id);
-    return status.config.voters.filter((id) => !isThere(id));
+    return status.config.voters.filter((id) => id !== this.#core.uid && !this.#isThere(id));
+  }
+
+  #isThere(id: MemberId): boolean {
+    const { book, now } = this.#core;
+    const view = book.view(id);
+    return book.isAlive(id) && (view?.reach !== 'none' || now - view.heardAt < silentMs);
   }
 
   cluster(

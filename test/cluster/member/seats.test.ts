@@ -127,6 +127,17 @@ describe('what is shown', () => {
     expect(leader.up.status().reason).toContain('no leader with a quorum');
   });
 
+  it('a member that was cut off names whom it lacks long before gossip gives them up', () => {
+    const lab = formed();
+    const [one, two] = lab.followers();
+    const others = [lab.leader!.name, two!.name].sort();
+    lab.isolate(one!.name);
+    const missing = (): readonly string[] => [...one!.up.status().missing].sort();
+    expect(lab.run(7000, () => missing().length === 2)).toBe(true);
+    expect(missing()).toEqual(others);
+    expect(one!.up.status().members.filter(({ state }) => state === 'UNREACHABLE')).toEqual([]);
+  });
+
   it('who lags, in entries and seconds', () => {
     const lab = formed();
     const leader = lab.leader!;
