@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { runCli, startEvenkeel } from '../../helpers/evenkeel.ts';
 import { Load } from '../../helpers/load.ts';
-import { until } from '../../helpers/poll.ts';
+import { pause, until } from '../../helpers/poll.ts';
 import { testScope } from '../../helpers/scope.ts';
 import { Processes, type Seat } from '../cluster/processes.ts';
 import { failoverOf, type PoolShown, poolOf, startReplicaNodes, Writers } from './world.ts';
@@ -132,6 +132,39 @@ describe('shapes', () => {
     await writers.stop();
     expect(writers.judge(await nodes[1]!.entries())).toEqual({ lost: [], doubled: [] });
   }, 180_000);
+
+  it('two members: when one dies the other writes on to the primary, and only an operator changes it', async () => {
+    const scope = testScope();
+    const nodes = await startReplicaNodes(scope, ['a', 'b']);
+    const members = await Processes.of(scope, 2);
+    const [first, second] = members.seats as [Seat, Seat];
+    for (const seat of members.seats)
+      await members.write(seat, {}, { pools: { app: poolOf(nodes, { mode: 'manual' }) } });
+    members.start(...members.seats);
+    await members.led();
+    await members.ready();
+    await settled(members, { state: 'NORMAL', primary: 'a' });
+    const writers = scope.own(new Writers({ port: second.port, clients: 4 }));
+    const going = async (): Promise<void> => {
+      const before = writers.acknowledged.length;
+      await until('more writes', () => writers.acknowledged.length > before + 50, patient);
+    };
+    await going();
+    await members.end(first, 'SIGKILL');
+    // Longer than any lease.
+    await pause(5000);
+    await going();
+    await writers.stop();
+    expect(writers.load.reasons()).toEqual({});
+    const admin = ['--admin', `127.0.0.1:${second.admin}`];
+    expect(await runCli('failover', 'switch', 'app', ...admin)).toMatchObject({ code: 3 });
+    members.start(first);
+    await members.led();
+    await members.ready();
+    await settled(members, { state: 'NORMAL' });
+    expect(await runCli('failover', 'switch', 'app', ...admin)).toMatchObject({ code: 0 });
+    await settled(members, { primary: 'b', epoch: 2 });
+  }, 120_000);
 
   it('a primary that stands still, with its port open, is replaced after its time-outs', async () => {
     const scope = testScope();
