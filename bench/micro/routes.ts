@@ -25,7 +25,15 @@ interface Made {
 /** Not looked at by a match. */
 const settings: Settings = {
   timeouts: { head: 10_000, body: 60_000, keepAlive: 75_000, write: 60_000 },
-  limits: { maxHead: 32_768, maxFields: 100, maxField: 16_384, maxTarget: 8192, maxBody: null, maxConnections: 1024 },
+  limits: {
+    maxHead: 32_768,
+    maxFields: 100,
+    maxField: 16_384,
+    maxTarget: 8192,
+    maxBody: null,
+    maxConnections: 1024,
+    perAddress: { connections: null, newConnections: null, requests: null },
+  },
   fields: { forwarded: false, serverTiming: false, via: null, underscore: 'drop', trailers: false },
   trustedProxies: [],
   accessLog: false,

@@ -7,6 +7,7 @@
  * All that can be refused comes before anything is changed. What did not change is not touched: a node keeps its row,
  * its health and its connections, a listener its sockets. Calls of apply() must not overlap (reload.ts sees to that).
  */
+import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { sameData } from '../base/equal.ts';
 import type { Millis, NodeId } from '../base/ids.ts';
@@ -106,6 +107,8 @@ export class Control {
     const { config } = options.loaded;
     const workers = this.#workers(config);
     this.scoreboard = Scoreboard.create(Math.min(maxThreads, 2 * Math.max(workers, availableParallelism())));
+    const clientKey = randomBytes(8);
+    this.scoreboard.keyClients([clientKey.readInt32LE(0), clientKey.readInt32LE(4)]);
     this.slots = new Slots(this.scoreboard);
     this.#board = new HealthBoard(this.scoreboard);
     this.monitor = new HealthMonitor({

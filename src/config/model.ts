@@ -340,6 +340,22 @@ export interface ClientLimits {
   readonly maxBody: Bytes | null;
   /** Client connections per process; past it a new one gets 503 and is closed. */
   readonly maxConnections: number;
+  readonly perAddress: AddressLimits;
+}
+
+/** For each client address alone; null: no such limit. */
+export interface AddressLimits {
+  /** Open connections. */
+  readonly connections: number | null;
+  readonly newConnections: RateLimit | null;
+  readonly requests: RateLimit | null;
+}
+
+export interface RateLimit {
+  /** 0.001 to 1,000,000. */
+  readonly perSecond: number;
+  /** How many may come at once. */
+  readonly burst: number;
 }
 
 export interface FieldsConfig {

@@ -19,6 +19,7 @@ import type {
   HealthConfig,
   ListenAddress,
   PoolConfig,
+  RateLimit,
   RouteConfig,
   TlsConfig,
   UpstreamTlsConfig,
@@ -71,6 +72,14 @@ function whole({ config, tree }: LoadedConfig): Out {
         ['maxTarget', size(limits.maxTarget)],
         ['maxBody', limits.maxBody === null ? leaf('unlimited') : size(limits.maxBody)],
         ['maxConnections', leaf(limits.maxConnections)],
+        [
+          'perAddress',
+          map([
+            ['connections', leaf(limits.perAddress.connections ?? 'off')],
+            ['newConnections', rateOut(limits.perAddress.newConnections)],
+            ['requests', rateOut(limits.perAddress.requests)],
+          ]),
+        ],
       ]),
     ],
     ['trustedProxies', list(config.trustedProxies.map((block) => text(block)))],
@@ -110,6 +119,14 @@ function whole({ config, tree }: LoadedConfig): Out {
     config.cluster === null ? null : ['cluster', clusterOut(config.cluster)],
   ]);
 }
+
+const rateOut = (rate: RateLimit | null): Out =>
+  rate === null
+    ? leaf('off')
+    : map([
+        ['perSecond', { ...leaf(rate.perSecond), short: true }],
+        ['burst', leaf(rate.burst)],
+      ]);
 
 function clusterOut(cluster: ClusterConfig): Out {
   return map([

@@ -72,6 +72,11 @@ const processFamilies: readonly Family[] = [
   counter('requests_refused_total', 'Requests refused before they were routed, by reason.', ({ board }) =>
     refusalReasons.map((reason, column) => one({ reason }, board.sum(counterRow.refusals() + column))),
   ),
+  gauge(
+    'client_addresses',
+    'Client addresses that are remembered for the limits per address.',
+    single(({ board }) => board.clientsUsed()),
+  ),
 ];
 
 const perThread =
@@ -125,6 +130,16 @@ const threadFamilies: readonly Family[] = [
     'client_keep_alive_timeouts_total',
     'Idle client connections that were closed.',
     threadCount('keepAliveTimeouts'),
+  ),
+  counter(
+    'client_addresses_forgotten_total',
+    'Client addresses that gave way to others before what they had taken was made good.',
+    threadCount('clientsForgotten'),
+  ),
+  counter(
+    'client_addresses_untracked_total',
+    'Connections and requests that no limit per address was applied to, since the table had no room.',
+    threadCount('clientsUntracked'),
   ),
 ];
 

@@ -137,7 +137,7 @@ export const routeCounters = ['requests', 'status1xx', 'status2xx', 'status3xx',
 /** Columns of a listener's counters, one row per thread. */
 export const listenerCounters = [
   'accepted',
-  'refused', // over maxConnections
+  'refused', // over maxConnections, or over a limit per address
   'closed',
   'requests',
   'status1xx',
@@ -176,10 +176,22 @@ export const refusalReasons = [
   'no-route',
   'connections',
   'misdirected',
+  // Limits per client address: connections, new ones, requests.
+  'address-connections',
+  'address-new-connections',
+  'address-requests',
 ] as const;
 
 /** Columns of one row per thread for what concerns the thread itself. */
-export const threadCounters = ['accessLinesDropped', 'eventsDropped', 'writeTimeouts', 'keepAliveTimeouts'] as const;
+export const threadCounters = [
+  'accessLinesDropped',
+  'eventsDropped',
+  'writeTimeouts',
+  'keepAliveTimeouts',
+  // Of the table of client addresses (clients.ts).
+  'clientsForgotten',
+  'clientsUntracked',
+] as const;
 
 export type NodeCounter = (typeof nodeCounters)[number];
 export type PoolCounter = (typeof poolCounters)[number];

@@ -6,6 +6,14 @@
  * Rows are handed out by SlotTable (slots.ts); here they are only addressed. Reads of one's own counters and of shared
  * lines are plain loads (3 to 7 times cheaper than Atomics.load); only gauges are changed with Atomics.
  */
+import {
+  type ClientBuffers,
+  ClientTable,
+  clientsUsed,
+  createClientBuffers,
+  keyClients,
+  repairClients,
+} from './clients.ts';
 import { bucketCount } from './histogram.ts';
 import {
   lineCells,
@@ -32,6 +40,7 @@ export interface ScoreboardBuffers {
   readonly gauges: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
   readonly primary: PrimaryBuffers;
+  readonly clients: ClientBuffers;
 }
 
 const nodeGauges = 1;
@@ -113,11 +122,32 @@ export class Scoreboard {
       gauges: new SharedArrayBuffer(threads * gaugeCells * Int32Array.BYTES_PER_ELEMENT),
       counters: new SharedArrayBuffer(threads * counterCells * Float64Array.BYTES_PER_ELEMENT),
       primary: createPrimaryBuffers(threads),
+      clients: createClientBuffers(threads),
     });
   }
 
   static attach(buffers: ScoreboardBuffers): Scoreboard {
     return new Scoreboard(buffers);
+  }
+
+  /** The table of client addresses, for one thread. */
+  clients(thread: number): ClientTable {
+    return new ClientTable(this.buffers.clients, this.threads, {
+      thread,
+      counters: this.counters(thread),
+      forgotten: threadAt + threadCounters.indexOf('clientsForgotten'),
+      untracked: threadAt + threadCounters.indexOf('clientsUntracked'),
+    });
+  }
+
+  /** Gives that table its key, two random words, before any thread begins. */
+  keyClients(key: readonly [number, number]): void {
+    keyClients(this.buffers.clients, key);
+  }
+
+  /** Its entries in use. */
+  clientsUsed(): number {
+    return clientsUsed(this.buffers.clients);
   }
 
   /** A thread's own counters: one writer. */
@@ -179,6 +209,7 @@ export class Scoreboard {
     }
     for (let slot = 0; slot < maxPools; slot++) this.#repairPool(base + maxNodes + slot * poolGauges, slot);
     this.#gauges.fill(0, base, base + gaugeCells);
+    repairClients(this.buffers.clients, this.threads, thread);
     const line = threadLine(thread);
     this.lines.fill(0, line + threadCell.connections, line + lineCells);
     this.#closeConnections(this.#counters[thread]!);

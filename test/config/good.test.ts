@@ -170,6 +170,12 @@ const route = fc.oneof(
   ),
 );
 
+const rate = fc.oneof(
+  oneOf<unknown>('off', false, 0.5),
+  count(1_000_000),
+  fc.record({ perSecond: count(1000), burst: count(1000) }),
+);
+
 const file = fc.record(
   {
     pools: fc.record({ app: pool, other: pool }),
@@ -184,6 +190,11 @@ const file = fc.record(
       maxFields: count(10_000),
       maxBody: fc.oneof(oneOf('unlimited'), size),
       maxConnections: count(1_000_000),
+      perAddress: some({
+        connections: fc.oneof(oneOf<unknown>('off'), count(1_000_000)),
+        newConnections: rate,
+        requests: rate,
+      }),
     }),
     trustedProxies: fc.subarray(['10.0.0.0/8', '::1', 'fd00::/8']),
     fields: some({

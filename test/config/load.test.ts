@@ -85,6 +85,7 @@ describe('the least that works', () => {
         maxTarget: 8192,
         maxBody: null,
         maxConnections: 65_536,
+        perAddress: { connections: null, newConnections: null, requests: null },
       },
       trustedProxies: [],
       fields: { forwarded: false, serverTiming: false, via: null, underscore: 'drop', trailers: false },

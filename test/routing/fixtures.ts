@@ -15,6 +15,7 @@ export const settings: Settings = {
     maxTarget: 8192,
     maxBody: null,
     maxConnections: 20_000,
+    perAddress: { connections: null, newConnections: null, requests: null },
   },
   fields: { forwarded: false, serverTiming: false, via: null, underscore: 'drop', trailers: false },
   trustedProxies: [],

@@ -48,6 +48,44 @@ export const timeouts = section({
   .prefault({})
   .describe('Patience with clients.');
 
+const rateError = 'must be a number from 0.001 to 1000000';
+const perSecond = z
+  .number()
+  .min(0.001, { error: rateError })
+  .max(1_000_000, { error: rateError })
+  .meta({ 'x-form': 'number', 'x-bounds': '0.001 to 1000000' });
+
+/** A rate, or a rate with its burst. */
+const rate = (what: string) =>
+  z
+    .union([
+      off.transform(() => null),
+      perSecond.transform((each) => ({ perSecond: each, burst: Math.max(1, Math.ceil(each)) })),
+      section({
+        perSecond: perSecond.describe('In the long run.'),
+        burst: whole(1, 1_000_000).describe('So many may come at once.'),
+      }),
+    ])
+    .prefault('off')
+    .describe(what);
+
+const perAddress = section({
+  connections: z
+    .union([off.transform(() => null), whole(1, 1_000_000)])
+    .prefault('off')
+    .describe('Open connections; one more is answered 503 and closed, over TLS closed before the handshake.'),
+  newConnections: rate(
+    'New connections per second; those beyond are treated alike. A number, a map, or `off`. A number is its own burst: so many may come at once.',
+  ),
+  requests: rate(
+    'Requests per second; those beyond are answered 429 with Retry-After. A number, a map, or `off`. A number is its own burst.',
+  ),
+})
+  .prefault({})
+  .describe(
+    'Bounds for each client address alone; of IPv6 its first 64 bits count. Addresses in `trustedProxies` have none: for requests the client that they name in X-Forwarded-For counts.',
+  );
+
 export const limits = section({
   maxHead: size({ min: '1KiB', max: '1MiB' })
     .prefault('32KiB')
@@ -64,6 +102,7 @@ export const limits = section({
   maxConnections: whole(1, 1_000_000)
     .prefault(65_536)
     .describe('Client connections at once in the process; one more is answered 503 and closed.'),
+  perAddress,
 })
   .prefault({})
   .describe('Bounds for what clients send.');

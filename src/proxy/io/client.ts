@@ -11,6 +11,7 @@
  */
 import type { Socket } from 'node:net';
 import { Timed } from '../../base/wheel.ts';
+import type { ClientKey } from '../../scoreboard/clients.ts';
 import { threadCell, threadCounters } from '../../scoreboard/layout.ts';
 import { counterRow } from '../../scoreboard/scoreboard.ts';
 import type { Peer } from '../forwarding.ts';
@@ -53,6 +54,8 @@ export class Client extends Timed {
   finReceived = false;
   /** Where the listener asks for client certificates. Set before the first byte. */
   secure: SecureFacts | null = null;
+  /** Of its address, once a limit per address has asked for it. */
+  addressKey: ClientKey | null = null;
   /** Answered writes to a primary whose answers the kernel has not taken whole. */
   flushing: Set<Write> | null = null;
   #state: 'idle' | 'head' | 'busy' | 'tunnel' | 'lingering' | 'closed' = 'idle';

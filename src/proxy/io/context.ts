@@ -7,9 +7,11 @@ import { Wheel } from '../../base/wheel.ts';
 import type { RequestFacts, Settings } from '../../routing/snapshot.ts';
 import { type RefusalReason, refusalReasons, threadCell } from '../../scoreboard/layout.ts';
 import { counterRow, type Scoreboard, threadLine } from '../../scoreboard/scoreboard.ts';
+import { clientRules } from '../client-limits.ts';
 import type { HeadLimits } from '../http1/request-head.ts';
 import { BufferList, bufferBytes } from './buffers.ts';
 import type { Client } from './client.ts';
+import { ClientLimiter } from './client-limiter.ts';
 import type { EngineOptions } from './engine.ts';
 import type { SnapshotHolds } from './holds.ts';
 import { Parking } from './parking.ts';
@@ -50,6 +52,8 @@ export class Context {
   headLimits!: HeadLimits;
   /** Whether an address is in trustedProxies. Another function after each change of the settings. */
   isTrusted: (address: string) => boolean = () => false;
+  /** null: nothing is limited per client address. Another one after each change of the settings. */
+  limiter: ClientLimiter | null = null;
   /** Called when a client connection has closed. */
   clientClosed: () => void = () => {};
   draining = false;
@@ -122,6 +126,9 @@ export class Context {
     const { limits, fields } = settings;
     this.headLimits = { ...limits, underscore: fields.underscore, trailers: fields.trailers };
     this.isTrusted = trustOf(settings.trustedProxies);
+    const rules = clientRules(limits.perAddress);
+    const { scoreboard, thread } = this.options;
+    this.limiter = rules === null ? null : new ClientLimiter(this, rules, scoreboard.clients(thread));
   }
 
   addToThread(cell: number, by: number): void {

@@ -9,6 +9,7 @@
  * newest one. It settles once, in one place. Once a byte of the answer has gone out nothing is repeated, and a broken
  * answer breaks the client's connection, so that a part can't pass for the whole.
  */
+import type { Millis } from '../../base/ids.ts';
 import { hostOf, normalizePath, pathOf, redirectLocation, rewritePath } from '../../routing/rewrite.ts';
 import type { PoolView, RouteView, Settings } from '../../routing/snapshot.ts';
 import type { RefusalReason } from '../../scoreboard/layout.ts';
@@ -144,6 +145,8 @@ export class Exchange {
 
   #act(): void {
     const { route, head } = this;
+    const wait = this.context.limiter === null ? 0 : this.context.limiter.wait(head, this.client);
+    if (wait > 0) return this.#limited(wait);
     if (isLoop(head, this.settings.fields.via))
       return this.refuse(508, 'loop', 'The request has come through this proxy before.');
     if (this.client.secure?.serves(hostOf(head.authority)) === false)
@@ -154,6 +157,16 @@ export class Exchange {
     this.target = action.rewrite === null ? head.target : rewritePath(head.target, action.rewrite);
     this.#enter(route.pool!);
     this.placement!.pick();
+  }
+
+  /** Its client is over limits.perAddress.requests: nothing of it is forwarded, and the connection lives on. */
+  #limited(wait: Millis): void {
+    this.end = 'limited';
+    this.answer(429, {
+      detail: 'Too many requests from this address.',
+      proxyError: 'http_request_denied',
+      retryAfter: Math.ceil(wait / 1000),
+    });
   }
 
   #enter(view: PoolView): void {

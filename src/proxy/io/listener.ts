@@ -16,8 +16,9 @@ const backlog = 1024;
 /** Turns to wait for one in which nothing was accepted, before a listener is closed. */
 const maxQuietTurns = 200;
 const maxHandshakeMs = 10_000;
-/** Time for one over the limit to read why. */
+/** Time for one over a limit to read why, and how many have it at once; further ones are just closed. */
 const turnedAwayMs = 1000;
+const maxTurnedAway = 256;
 
 export class Listener implements ClientListener {
   readonly slot: number;
@@ -28,6 +29,7 @@ export class Listener implements ClientListener {
   readonly #spec: ListenerSpec;
   readonly #servers: Server[] = [];
   #accepted = 0;
+  #turnedAway = 0;
   /** null: plain. */
   #door: TlsDoor | null = null;
 
@@ -92,15 +94,15 @@ export class Listener implements ClientListener {
   #accept(socket: Socket): void {
     this.#accepted++;
     if (this.#door !== null) this.#admit(socket, this.#door);
-    else if (this.#isFull()) this.#turnAway(socket);
+    else if (this.#isFull()) this.#turnAway(socket, 'The proxy has as many connections as it takes.');
+    else if (this.#isLimited(socket)) this.#turnAway(socket, 'Too many connections from this address.');
     else this.#take(socket, null);
   }
 
   /** Counts a connection whose handshake begins: silent ones could be held beside the limit otherwise. No 503 is worth a handshake. */
   #admit(raw: Socket, door: TlsDoor): void {
     const context = this.#context;
-    if (this.#isFull()) {
-      this.#countRefused();
+    if (this.#isFull() || this.#isLimited(raw)) {
       raw.destroy();
       return;
     }
@@ -114,8 +116,21 @@ export class Listener implements ClientListener {
     }
   }
 
+  /** True, and counted, if the process has all the connections that it takes. */
   #isFull(): boolean {
-    return this.#context.connections() >= this.#context.settings.limits.maxConnections;
+    const context = this.#context;
+    if (context.connections() < context.settings.limits.maxConnections) return false;
+    countListener(context.counters, this.slot, 'refused');
+    context.countRefusal('connections');
+    return true;
+  }
+
+  /** True, and counted, if the client's address is over a limit of its own. */
+  #isLimited(socket: Socket): boolean {
+    const { limiter, counters } = this.#context;
+    if (limiter === null || limiter.admits(socket)) return false;
+    countListener(counters, this.slot, 'refused');
+    return true;
   }
 
   #take(socket: Socket, secure: SecureFacts | null): void {
@@ -127,19 +142,18 @@ export class Listener implements ClientListener {
     }
   }
 
-  #countRefused(): void {
-    countListener(this.#context.counters, this.slot, 'refused');
-    this.#context.countRefusal('connections');
-  }
-
-  #turnAway(socket: Socket): void {
+  #turnAway(socket: Socket, detail: string): void {
     const context = this.#context;
-    this.#countRefused();
     socket.on('error', () => {});
+    if (this.#turnedAway >= maxTurnedAway) {
+      socket.destroy();
+      return;
+    }
+    this.#turnedAway++;
     socket.end(
       ownAnswer({
         status: 503,
-        detail: 'The proxy has as many connections as it takes.',
+        detail,
         requestId: context.newRequestId(),
         proxyError: 'connection_limit_reached',
         retryAfter: 1,
@@ -154,7 +168,10 @@ export class Listener implements ClientListener {
     );
     // Not the socket's own time-out: one who goes on sending would never reach it.
     const timer = setTimeout(() => socket.destroy(), turnedAwayMs);
-    socket.on('close', () => clearTimeout(timer));
+    socket.on('close', () => {
+      this.#turnedAway--;
+      clearTimeout(timer);
+    });
     socket.resume();
   }
 
