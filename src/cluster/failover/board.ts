@@ -16,8 +16,6 @@ export const drainMs: Millis = 250;
 const suspectedFrom = 2;
 /** A node that heard of a newer epoch before us is no split: its news is on the way to us as well. */
 export const newsMs: Millis = 2000;
-/** A member that has just started finds its quorum soon: until then writes wait. */
-export const startMs: Millis = 10_000;
 /** `continue` of withoutQuorum: no time ends it. */
 export const forever: Millis = Number.MAX_SAFE_INTEGER;
 
@@ -59,7 +57,7 @@ export function mismatch(core: Core, pool: Pool): string | null {
 export const writesUnleased = ({ policy, record }: Pool): boolean =>
   record?.phase === 'open' && record.unleased && policy?.withoutQuorum === 'continue' && policy.mode === 'manual';
 
-const hopesForQuorum = ({ view, now, startedAt }: Core): boolean => view.quorum || now < startedAt + startMs;
+const hopesForQuorum = ({ view, now, hopesUntil }: Core): boolean => view.quorum || now < hopesUntil;
 
 /** Why no write may begin now; null: it may. */
 function stopOf(core: Core, pool: Pool): Stop | null {

@@ -33,6 +33,9 @@ const nobody: ClusterView = {
   agreedNow: 0,
 };
 
+/** A member that has just started, or just lost it, finds a quorum soon: a pause is better than an error. */
+const hopeMs: Millis = 10_000;
+
 export class Core {
   readonly self: MemberId;
   readonly rules: FailoverRules;
@@ -43,6 +46,8 @@ export class Core {
   out: Outbox = emptyBox();
   /** Words to ourselves: they are handed over within the same step. */
   ownWords: Word[] = [];
+  /** Without a quorum writes wait until then, and are refused afterwards. */
+  hopesUntil: Millis;
   #viewAt: Millis;
   #id = 0;
 
@@ -50,6 +55,7 @@ export class Core {
     this.self = options.self;
     this.now = options.now;
     this.startedAt = options.now;
+    this.hopesUntil = options.now + hopeMs;
     this.#viewAt = options.now;
     this.writesOverAt = options.writesOverAt;
     this.rules = { ...safeRules, ...options.rules };
@@ -65,6 +71,7 @@ export class Core {
   }
 
   look(view: ClusterView): void {
+    if (view.quorum || this.view.quorum) this.hopesUntil = this.now + hopeMs;
     this.view = view;
     this.#viewAt = this.now;
   }

@@ -8,7 +8,7 @@
 
 import { hash32 } from '../../base/hash.ts';
 import type { MemberId, Millis } from '../../base/ids.ts';
-import { boardOf, foreignSign, isDraining, mismatch, newsMs, sameBoard, startMs } from './board.ts';
+import { boardOf, foreignSign, isDraining, mismatch, newsMs, sameBoard } from './board.ts';
 import { cut, reportsPerWord } from './codec.ts';
 import type { BoardWrite, FailoverInput, LeaseGrant, NodeReport } from './contract.ts';
 import type { Core } from './core.ts';
@@ -160,7 +160,7 @@ export class Guard {
       this.#core.log('error', 'split_brain', pool.name, foreign);
     }
     if (pool.foreignSince !== null && now < pool.foreignSince + newsMs) pool.wake(pool.foreignSince + newsMs);
-    if (now < this.#core.startedAt + startMs) pool.wake(this.#core.startedAt + startMs);
+    if (now < this.#core.hopesUntil) pool.wake(this.#core.hopesUntil);
     if (pool.drain !== null && now < pool.drain.until) pool.wake(pool.drain.until);
     if (pool.lease !== null && now < pool.lease.writeUntil) pool.wake(pool.lease.writeUntil);
     this.#ask(pool);
