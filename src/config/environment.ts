@@ -36,7 +36,10 @@ function asWitness(tree: MapTree): MapTree {
   for (const key of ['listen', 'routes']) entries.delete(key);
   const pools = entries.get('pools');
   if (pools?.value.kind !== 'map') return { ...tree, entries };
-  const watched = [...pools.value.entries].filter(([, { value }]) => at(value, ['failover']) !== null);
+  const watched = [...pools.value.entries].filter(([, { value }]) => {
+    const failover = at(value, ['failover']);
+    return failover !== null && !isOff(failover);
+  });
   if (watched.length === 0) entries.delete('pools');
   else entries.set('pools', { ...pools, value: { ...pools.value, entries: new Map(watched) } });
   return { ...tree, entries };

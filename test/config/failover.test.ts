@@ -171,6 +171,13 @@ describe('a witness', () => {
     expect(config(witness(two)).pools).toHaveLength(2);
   });
 
+  it('that is made by a variable takes of a whole file what it watches', () => {
+    const off = 'pools: { app: { nodes: [http://a], failover: off }, db: { nodes: [http://b], failover: manual } }\n';
+    const file = `listen: ":1"\n${off}routes: [{ pool: app }]\n${witness('').replace(', witness: true', '')}`;
+    const { pools, listen, routes } = config(file, { CLUSTER_WITNESS: 'true' });
+    expect([pools.map(({ name }) => name), listen, routes]).toEqual([['db'], [], []]);
+  });
+
   it('has no use for others', () => {
     expect(lines(witness(pool()))).toEqual([expect.stringContaining('pool app has no effect on a witness')]);
   });

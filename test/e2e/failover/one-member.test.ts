@@ -110,6 +110,59 @@ describe('a planned change of primary, under 8 writing and 8 reading clients', (
   });
 });
 
+describe('a switch that is planned', () => {
+  it('happens at its moment, or not if it is given up', async () => {
+    const scope = testScope();
+    const nodes = await startReplicaNodes(scope, ['a', 'b']);
+    const ek = await start(scope, poolOf(nodes));
+    await state(ek, { state: 'NORMAL', primary: 'a' });
+    const admin = ['--admin', `127.0.0.1:${ek.adminPort}`];
+    const far = new Date(Date.now() + 3_600_000).toISOString();
+    expect(await runCli('failover', 'switch', 'app', '--at', far, ...admin)).toMatchObject({ code: 0 });
+    expect((await runCli('failover', 'status', ...admin)).stdout).toContain(`is planned for ${far}`);
+    expect(await runCli('failover', 'cancel', 'app', ...admin)).toMatchObject({ code: 0 });
+    expect((await runCli('failover', 'status', ...admin)).stdout).not.toContain('is planned');
+    const soon = new Date(Date.now() + 1500).toISOString();
+    expect(await runCli('failover', 'switch', 'app', '--to', 'b', '--at', soon, ...admin)).toMatchObject({ code: 0 });
+    await state(ek, { primary: 'b', epoch: 2 });
+  });
+});
+
+describe('roles and priorities', () => {
+  it('that were set while it runs count: the candidate of the highest priority, and no standby reads', async () => {
+    const scope = testScope();
+    const nodes = await startReplicaNodes(scope, ['a', 'b', 'c']);
+    const ek = await start(scope, poolOf(nodes));
+    await state(ek, { state: 'NORMAL', primary: 'a' });
+    const headers = { 'content-type': 'application/json' };
+    const patch = (node: string, body: object): Promise<Response> =>
+      ek.admin(`/api/ha/nodes/${node}`, { method: 'PATCH', headers, body: JSON.stringify(body) });
+    expect((await patch('c', { priority: 200 })).status).toBe(200);
+    expect((await patch('b', { role: 'standby' })).status).toBe(200);
+    const admin = ['--admin', `127.0.0.1:${ek.adminPort}`];
+    await until(
+      'the plan is c',
+      async () => {
+        const { stdout } = await runCli('failover', 'switch', 'app', '--dry-run', ...admin);
+        return stdout.startsWith('pool app: a -> c ');
+      },
+      patient,
+    );
+    const readers = new Set<string | null>();
+    for (let i = 0; i < 30; i++) {
+      const answer = await fetch(`http://127.0.0.1:${ek.port}/read`);
+      readers.add(answer.headers.get('x-node'));
+    }
+    expect([...readers]).toEqual(['c']);
+    await patch('b', { role: null, priority: null });
+    await until(
+      'b reads again',
+      async () => (await fetch(`http://127.0.0.1:${ek.port}/read`)).headers.get('x-node') === 'b',
+      patient,
+    );
+  });
+});
+
 describe('a restart', () => {
   it('of evenkeel knows the primary and the epoch, and automatic failover that was switched off stays off', async () => {
     const scope = testScope();
