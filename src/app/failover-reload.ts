@@ -1,6 +1,6 @@
 /**
- * What a reload may not do to a pool with failover (AGREEMENT.md 3.1): take its primary away, or the node that is just
- * becoming it. One line each, with the way out; empty if all stays where it is.
+ * What a reload may not do to a pool with failover: take its primary away, or the node that is just becoming it, or take
+ * traffic off it while it is primary. One line each, with the way out; empty if all stays where it is.
  */
 import type { PoolRecord, Target } from '../cluster/failover/model.ts';
 import type { Config, PoolConfig } from '../config/model.ts';
@@ -9,12 +9,27 @@ import type { Failover } from './failover.ts';
 export function primaryKept(failover: Pick<Failover, 'status'> | null, from: Config, to: Config): string[] {
   if (failover === null) return [];
   const before = from.pools.filter((pool) => pool.failover !== null);
-  return before.flatMap(({ name }) => {
+  return before.flatMap(({ name, nodes }) => {
     const record = failover.status(name)?.record ?? null;
     const after = to.pools.find((pool) => pool.name === name);
     // A pool that is gone as a whole takes its requests with it.
-    return record === null || after === undefined ? [] : lossesOf(record, after);
+    if (record === null || after === undefined) return [];
+    return [...lossesOf(record, after), ...drained(record, { before: nodes, after })];
   });
+}
+
+/** As the API: another one becomes primary before a primary is taken out. */
+function drained(
+  { phase, target }: PoolRecord,
+  { before, after }: { readonly before: PoolConfig['nodes']; readonly after: PoolConfig },
+): string[] {
+  if (phase !== 'open' || target === null) return [];
+  const wishIn = (nodes: PoolConfig['nodes']): string => nodes.find(({ id }) => id === target.node)?.wish ?? 'ready';
+  const wish = wishIn(after.nodes);
+  if (wish === 'ready' || wish === wishIn(before)) return [];
+  return [
+    `pool ${after.name}: node ${target.node} is the primary, and shall have wish ${wish}: evenkeel failover switch ${after.name}, then reload`,
+  ];
 }
 
 function lossesOf(record: PoolRecord, { name, failover, nodes }: PoolConfig): string[] {

@@ -129,7 +129,7 @@ export class Failover {
 
   /** The cluster may have changed: a leader, a member, what is agreed about a pool. */
   look(): void {
-    if (this.#closed || !this.#parts.host.isOpen) return;
+    if (this.#closed || this.#policies.length === 0 || !this.#parts.host.isOpen) return;
     const { host } = this.#parts;
     const view = clusterViewOf(host.status());
     const now = host.now();

@@ -104,6 +104,15 @@ describe('a reload', () => {
     expect(found[0]).toMatch(expected);
   });
 
+  it('does not take traffic off a primary', () => {
+    const drained = file({ nodes: ['{ id: a, url: http://10.0.0.1:1, wish: drain }', nodes[1]!] });
+    expect(primaryKept(known(), file(), drained)).toEqual([
+      'pool app: node a is the primary, and shall have wish drain: evenkeel failover switch app, then reload',
+    ]);
+    expect(primaryKept(known(), drained, drained)).toEqual([]);
+    expect(primaryKept(known({ target: { node: 'b', url: 'http://10.0.0.2:1' } }), file(), drained)).toEqual([]);
+  });
+
   it('may be the way out where nobody is primary', () => {
     for (const phase of ['failed', 'undecided'] as const)
       expect(primaryKept(known({ phase }), file(), file({ nodes: ['http://z'] }))).toEqual([]);
