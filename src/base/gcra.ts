@@ -20,14 +20,16 @@ export interface Rate {
 const slack: Millis = 1e-4;
 
 /**
- * Takes one event if it may come now: 0. Else the time until it may, and nothing changes. `due[at]` is the state; 0, or
+ * Takes one event if it may come now: 0. Else the time until it may, and nothing is taken. `due[at]` is the state; 0, or
  * anything in the past, is one from whom nothing has come lately. One that is further ahead than this rate could bring it
  * is of another rate, which held before: it counts as the most that this one allows.
  */
 export function takeAt(rate: Rate, now: Millis, state: { readonly due: Float64Array; readonly at: number }): Millis {
   const { due, at } = state;
   const most = now + rate.interval * rate.burst;
-  const next = Math.min(Math.max(due[at]!, now), most);
+  // Kept even if the event is refused: cut anew each time, it would never come nearer.
+  if (due[at]! > most) due[at] = most;
+  const next = Math.max(due[at]!, now);
   const wait = next + rate.interval - most;
   if (wait > slack) return wait;
   due[at] = next + rate.interval;

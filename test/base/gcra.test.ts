@@ -97,7 +97,10 @@ describe('a rate', () => {
 
   it('after another rate: one who owed for hours owes no more than this one lets anybody owe', () => {
     const due = Float64Array.of(start + 10_000_000);
-    expect(takeAt({ interval: 100, burst: 5 }, start, { due, at: 0 })).toBe(100);
-    expect(takeAt({ interval: 100, burst: 5 }, start + 500, { due: Float64Array.of(start + 500), at: 0 })).toBe(0);
+    const rate = { interval: 100, burst: 5 };
+    expect(takeAt(rate, start, { due, at: 0 })).toBe(100);
+    expect(takeAt(rate, start + 60, { due, at: 0 })).toBe(40);
+    expect(takeAt(rate, start + 100, { due, at: 0 })).toBe(0);
+    expect(takeAt(rate, start + 101, { due, at: 0 })).toBe(99);
   });
 });

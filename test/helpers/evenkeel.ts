@@ -29,6 +29,8 @@ export interface StartOptions {
   readonly token?: string;
   /** Composed in a process of its own (composed.ts) in place of the CLI, so that a data thread can be killed. */
   readonly composed?: boolean;
+  /** A program that becomes the process by exec: `prlimit --nofile=256`. */
+  readonly through?: readonly string[];
 }
 
 interface Place {
@@ -166,10 +168,11 @@ export async function launchEvenkeel(
   const file = join(folder, 'config.yaml');
   const place = { ports, adminPort, folder, token: options.token ?? null };
   await writeConfig(file, withDefaults(settings, place));
-  const env = options.env ? { env: options.env } : {};
+  const { env, through } = options;
+  const more = { ...(env ? { env } : {}), ...(through ? { through } : {}) };
   const child = options.composed
-    ? new Child(composedFile, { args: [file], ipc: true, ...env })
-    : new Child(mainFile, { args: ['run', '-c', file], ...env });
+    ? new Child(composedFile, { args: [file], ipc: true, ...more })
+    : new Child(mainFile, { args: ['run', '-c', file], ...more });
   return scope.own(new Evenkeel(child, place));
 }
 

@@ -11,13 +11,18 @@ import { pause } from './poll.ts';
 export type Pieces = 'whole' | 'bytes' | 'lines';
 export const allPieces: readonly Pieces[] = ['whole', 'bytes', 'lines'];
 
-/** A port on 127.0.0.1, one that speaks TLS, or the path of a unix socket. */
-export type Where = number | string | { readonly tls: number; readonly options?: ConnectionOptions };
+/** A port on 127.0.0.1, the same from another address of the loopback, one that speaks TLS, or the path of a unix socket. */
+export type Where =
+  | number
+  | string
+  | { readonly port: number; readonly from: string }
+  | { readonly tls: number; readonly options?: ConnectionOptions };
 
 function dial(where: Where): Socket {
   const options = { host: '127.0.0.1', allowHalfOpen: true, noDelay: true };
   if (typeof where === 'string') return connect({ path: where, allowHalfOpen: true });
   if (typeof where === 'number') return connect({ ...options, port: where });
+  if ('from' in where) return connect({ ...options, port: where.port, localAddress: where.from });
   return connectTls({ ...options, port: where.tls, rejectUnauthorized: false, ...where.options });
 }
 
@@ -32,7 +37,7 @@ export class RawClient {
   constructor(where: Where) {
     this.socket = dial(where);
     this.connected = new Promise((resolve, reject) => {
-      this.socket.once(typeof where === 'object' ? 'secureConnect' : 'connect', () => resolve());
+      this.socket.once(typeof where === 'object' && 'tls' in where ? 'secureConnect' : 'connect', () => resolve());
       this.socket.once('error', reject);
     });
     this.connected.catch(() => {});
