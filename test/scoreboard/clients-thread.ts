@@ -1,7 +1,7 @@
 /** One of several threads that hammer the table of client addresses. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { seededRandom } from '../../src/base/random.ts';
-import { counterRow, Scoreboard, type ScoreboardBuffers } from '../../src/scoreboard/scoreboard.ts';
+import { counterRow, Scoreboard, type ScoreboardBuffers, threadLine } from '../../src/scoreboard/scoreboard.ts';
 
 export interface ClientsStart {
   readonly thread: number;
@@ -46,6 +46,10 @@ function connections(): number {
   for (const entry of held) clients.release(entry);
   return most;
 }
+
+// All begin at once: a thread takes longer to start than to do its rounds.
+Atomics.add(board.lines, threadLine(0), 1);
+while (Atomics.load(board.lines, threadLine(0)) < board.threads);
 
 if (what === 'requests') parentPort!.postMessage({ taken: requests(), most: 0 });
 else if (what === 'connections') parentPort!.postMessage({ taken: 0, most: connections() });
