@@ -87,8 +87,9 @@ function stand(how: 'paused' | 'suspended', threads: boolean): Act {
     const { run } = host;
     return () => {
       if (host.run !== run) return;
-      // After a suspend the clock's leap is seen before anything else; after a standstill anything may come first.
-      const first = how === 'suspended' || world.random.next() < 0.5;
+      // That the machine slept is seen before anything else, if it is seen; after a standstill anything may come first.
+      const seen = how === 'suspended' && world.dataHabits.seesSleep;
+      const first = seen || world.random.next() < 0.5;
       if (first) host.resume();
       for (const thread of still) thread.go();
       if (!first) host.resume();

@@ -63,6 +63,13 @@ at ${at + 1100}ms isolate f1 for 5s`,
   ),
 });
 
+/** A machine sleeps while the primary dies and another is opened. */
+const asleep: Worlds = {
+  ...plain,
+  style: 'shared',
+  script: often(3, 8000, (at) => `at ${at}ms kill primary for 6s\nat ${at + 20}ms suspend follower for 4500ms`),
+};
+
 /** Whoever is just being promoted falls silent, and another is tried while its hook may still take effect. */
 const silentCandidate: Worlds = {
   ...plain,
@@ -103,6 +110,6 @@ export const plantedAround: readonly PlantedFailover[] = [
   },
   { name: 'the target of the old snapshot', habits: { picksFromSnapshot: true } },
   { name: 'answers are not looked at again', habits: { cutsAnswers: false } },
-  { name: 'a suspend is not seen', habits: { seesSleep: false } },
+  { name: 'a suspend is not seen', habits: { seesSleep: false }, worlds: asleep },
   { name: 'the record is written after the words that follow from it', habits: { boardFirst: false } },
 ];

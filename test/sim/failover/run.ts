@@ -38,13 +38,13 @@ export const mustReach: readonly string[] = [
   ...of('edge', 'open > pending', 'pending > open', 'pending > pending', 'pending > failed', 'failed > pending'),
   ...of('pool', 'open first', 'open failover', 'open switchover', 'open failback', 'open return'),
   ...of('pool', 'pending adopt', 'failed failover', 'failed return'),
-  ...of('hook', 'promote took effect', 'demote took effect', 'rejoin took effect', 'promote refused by the node'),
+  ...of('hook', 'promote took effect', 'demote took effect', 'rejoin took effect'),
   ...of('lease', 'given', 'no-quorum', 'not-open'),
   ...of('parked', 'sent afterwards', 'epoch n is being opened', 'a switch of primary is about to begin'),
   ...of('parked', 'node failed n checks in a row', 'waits for leave to write', 'its nodes are asked who is primary'),
   ...of('data', 'a write was cut', 'bytes came late'),
-  ...of('node', 'an older epoch refused', 'gave up what only it had', 'begins what was sent before its epoch ended'),
-  ...of('command', 'switch done', 'switch unfit', 'switch failed', 'automatic done', 'adopt done', 'failback done'),
+  ...of('node', 'gave up what only it had', 'begins what was sent before its epoch ended'),
+  ...of('command', 'switch done', 'switch unfit', 'automatic done', 'adopt done', 'failback failed'),
   ...of('write', 'answered', 'failed', 'refused'),
 ];
 
