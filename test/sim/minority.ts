@@ -88,7 +88,7 @@ export class Minority {
       throw new Breach('a minority refuses', `${host.name} may read ${readLeaseMs} ms after it had a quorum`);
     this.#world.covered('minority: reads nothing');
     const before = now - quorumMs;
-    // What waited for the end of a cut was said by a leader of then.
+    // What waited for the end of a cut, or was sent again and again, was said by a leader of then.
     if (this.#world.hosts.some((other) => this.#world.net.lateAt(other.address, host.address) > before)) return;
     if (before < host.wokeAt || this.#hadQuorum(this.#heard(host, before), before)) return;
     if (body.status().quorum)

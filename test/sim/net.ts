@@ -28,6 +28,9 @@ const heldMs: Millis = 15_000;
 const heldMax = 400;
 const retransmitMs: Millis = 200;
 
+/** Bytes that were so long on their way are of another time. */
+const oldMs: Millis = 1000;
+
 export class Net {
   loss = 0;
   doubling = 0;
@@ -60,7 +63,7 @@ export class Net {
     return this.#cutAt.get(`${from}>${to}`) ?? Number.POSITIVE_INFINITY;
   }
 
-  /** When bytes came last that had waited for the end of a cut; -Infinity: none did. */
+  /** When bytes came last that are old: they waited for the end of a cut, or were lost and sent again; -Infinity: none. */
   lateAt(from: Address, to: Address): Millis {
     return this.#lateAt.get(`${from}>${to}`) ?? Number.NEGATIVE_INFINITY;
   }
@@ -178,9 +181,13 @@ export class Net {
   #inOrder(kept: Kept, ms: Millis, one: { from: Address; to: Address; deliver: () => void }): void {
     kept.lastAt = Math.max(kept.lastAt + 0.001, this.#queue.now + ms);
     const { generation } = kept;
+    const sentAt = this.#queue.now;
     this.#queue.at(kept.lastAt, () => {
       if (kept.generation !== generation) return this.noted('kept: lost with its connection');
-      if (!this.isCut(one.from, one.to)) return one.deliver();
+      if (!this.isCut(one.from, one.to)) {
+        if (this.#queue.now - sentAt > oldMs) this.#lateAt.set(`${one.from}>${one.to}`, this.#queue.now);
+        return one.deliver();
+      }
       if (kept.held.length === 0 && this.#random.next() < 0.5) return this.break(one.from, one.to);
       if (kept.held.length < heldMax) kept.held.push({ at: this.#queue.now, deliver: one.deliver });
     });
