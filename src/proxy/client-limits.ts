@@ -22,11 +22,11 @@ const unreadable: ClientKey = { high: v4, low: -1 };
 
 /**
  * The address itself of IPv4, also where it is written as IPv6 (::ffff:192.0.2.1); the first 64 bits of IPv6, which are
- * one client's, who has as many of the others as he likes.
+ * one client's, who has as many of the others as he likes. A zone (fe80::1%eth0) is left out.
  */
 export function clientKey(address: string): ClientKey {
   if (!address.includes(':')) return v4Key(address);
-  const [head = '', tail, more] = address.split('::');
+  const [head = '', tail, more] = address.split('%', 1)[0]!.split('::');
   if (more !== undefined) return unreadable;
   const front = groupsOf(head);
   const back = groupsOf(tail ?? '');

@@ -391,6 +391,19 @@ describe('the rest of the process', () => {
     expect(part('limits: { maxBody: unlimited }').limits.maxBody).toBeNull();
   });
 
+  it.each([
+    ['{}', {}],
+    ['{ connections: 100 }', { connections: 100 }],
+    ['{ connections: off, newConnections: false, requests: off }', {}],
+    ['{ requests: 50 }', { requests: { perSecond: 50, burst: 50 } }],
+    ['{ requests: 0.25 }', { requests: { perSecond: 0.25, burst: 1 } }],
+    ['{ requests: 2.5 }', { requests: { perSecond: 2.5, burst: 3 } }],
+    ['{ newConnections: { perSecond: 5, burst: 40 } }', { newConnections: { perSecond: 5, burst: 40 } }],
+  ])('limits per address: %s', (written, expected) => {
+    const none = { connections: null, newConnections: null, requests: null };
+    expect(part(`limits: { perAddress: ${written} }`).limits.perAddress).toEqual({ ...none, ...expected });
+  });
+
   it('trusted proxies', () => {
     expect(part('trustedProxies: [10.0.0.0/8, "::1", FD00::/8]').trustedProxies).toEqual([
       '10.0.0.0/8',

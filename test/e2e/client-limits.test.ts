@@ -189,7 +189,7 @@ describe('a flood of 50 000 addresses through a trusted proxy', () => {
     expect(kept).toBeLessThanOrEqual(50_001);
     expect(kept + (await metric(ek, 'evenkeel_client_addresses_forgotten_total'))).toBe(50_001);
     expect(await metric(ek, 'evenkeel_client_addresses_untracked_total')).toBe(0);
-    // The table itself has 4 MiB of keys and times, and 512 KiB per thread; the rest is what any 48 000 requests cost.
+    // The table itself has 3 MiB of keys and times, and 512 KiB per thread; the rest is what any 48 000 requests cost.
     expect(ek.residentBytes() - before).toBeLessThan(96 * 1024 * 1024);
   });
 });
