@@ -44,7 +44,7 @@ describe('config.example.yaml', () => {
     expect(config.routes).toHaveLength(4);
     expect(config.pools.map((pool) => pool.name)).toEqual(['app', 'static']);
     expect(config.pools[0]?.slowStart).toEqual({ window: 10_000, aggression: 1 });
-    expect(config.pools[0]?.failover?.promote).toMatchObject({ kind: 'post', url: '/promote' });
+    expect(config.pools[0]?.failover?.mode).toBe('automatic');
   });
 
   it('shows an admin line that works', () => {
