@@ -162,7 +162,16 @@ describe('shapes', () => {
     await members.led();
     await members.ready();
     await settled(members, { state: 'NORMAL' });
-    expect(await runCli('failover', 'switch', 'app', ...admin)).toMatchObject({ code: 0 });
+    // The leader has to have heard of the nodes again.
+    await until(
+      'a switch',
+      async () => {
+        const { code, stderr } = await runCli('failover', 'switch', 'app', ...admin);
+        if (code !== 0) throw new Error(stderr);
+        return true;
+      },
+      patient,
+    );
     await settled(members, { primary: 'b', epoch: 2 });
   }, 120_000);
 
