@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 // that two load tests never share the cores.
 export default defineConfig({
   test: {
+    // All cores: the default leaves one of two idle.
+    maxWorkers: '100%',
     projects: [
       {
         test: {

@@ -1,5 +1,5 @@
 /** App nodes that replicate (app-node.ts), and clients whose acknowledged writes must not be lost. */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../../helpers/child.ts';
@@ -58,6 +58,22 @@ export class ReplicaNode {
     // The last line may be under way.
     const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
     return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Entry);
+  }
+
+  /** The last entry on its disk, without reading the others; null: there is none. */
+  async newest(): Promise<Entry | null> {
+    const file = await open(join(this.#args.folder, 'log')).catch(() => null);
+    if (file === null) return null;
+    try {
+      const { size } = await file.stat();
+      const from = Math.max(0, size - 4096);
+      const { buffer, bytesRead } = await file.read({ position: from, length: size - from });
+      const lines = buffer.subarray(0, bytesRead).toString().split('\n').slice(0, -1);
+      const [last] = lines.slice(-1).filter((line) => line.startsWith('{'));
+      return last === undefined ? null : (JSON.parse(last) as Entry);
+    } finally {
+      await file.close();
+    }
   }
 
   async health(): Promise<{ readonly role: string; readonly epoch: number; readonly position: number }> {
