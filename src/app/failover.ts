@@ -89,7 +89,7 @@ export class Failover {
     this.#machine = new FailoverMachine({
       self: host.status().uid,
       now: host.now(),
-      writesOverAt: (pool) => host.writesOverAt(pool),
+      writesOverAt: (pool, unconfirmed) => host.writesOverAt(pool, unconfirmed),
     });
     this.#hooks = new HookRunner({
       now: () => host.now(),

@@ -2,7 +2,7 @@
  * One run of a member's process, as the world drives it: the machine `Member`, or what stands in for it in a test of the
  * world itself. All that the world needs of a member is here.
  */
-import type { Millis } from '../../src/base/ids.ts';
+import type { MemberId, Millis } from '../../src/base/ids.ts';
 import type {
   MemberInput,
   MemberOptions,
@@ -21,7 +21,7 @@ export interface Body {
   wakeAt(): Millis;
   status(): Pick<MemberStatus, 'phase' | 'state' | 'leader' | 'term' | 'quorum' | 'raft' | 'members'>;
   /** Leader: from when on no lease of the pool that was given until now is alive; null: it can't say. */
-  writesOverAt(pool: string): Millis | null;
+  writesOverAt(pool: string, unconfirmed?: readonly MemberId[]): Millis | null;
   /** Whether reads that see every strong write may be answered from its own state now. */
   mayRead(now: Millis): boolean;
   readonly replica: Replica;

@@ -21,8 +21,11 @@ import type { EpochReason, HookHow, HookKind, PoolPolicy, PoolRecord, PoolState,
 export interface FailoverOptions {
   readonly self: MemberId;
   readonly now: Millis;
-  /** Leader: from when on nobody writes under a lease of this pool given until now; null if this member does not lead. */
-  readonly writesOverAt: (pool: string) => Millis | null;
+  /**
+   * Leader: from when on nobody writes under a lease of this pool that was given until now to any of `unconfirmed`, or by an
+   * earlier leader to anybody; null if this member does not lead.
+   */
+  readonly writesOverAt: (pool: string, unconfirmed: readonly MemberId[]) => Millis | null;
   /** Only for tests that plant a fault. */
   readonly rules?: Partial<FailoverRules>;
 }

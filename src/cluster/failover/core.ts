@@ -39,7 +39,7 @@ const hopeMs: Millis = 10_000;
 export class Core {
   readonly self: MemberId;
   readonly rules: FailoverRules;
-  readonly writesOverAt: (pool: string) => Millis | null;
+  readonly writesOverAt: FailoverOptions['writesOverAt'];
   readonly startedAt: Millis;
   now: Millis;
   view: ClusterView = nobody;

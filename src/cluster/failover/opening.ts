@@ -34,7 +34,7 @@ export function tendPending(lead: PoolLead): void {
 function isFenced(lead: PoolLead, record: PoolRecord): boolean {
   if (lead.fencedAt !== null || record.last === null) return true;
   const { core, pool } = lead;
-  const overAt = record.unleased ? null : core.writesOverAt(pool.name);
+  const overAt = record.unleased ? null : core.writesOverAt(pool.name, lead.fence.missing(record));
   const { strangersUntil } = lead.context.leavers;
   if (lead.fence.isComplete(record, overAt, strangersUntil)) return true;
   if (overAt !== null) pool.wake(overAt);

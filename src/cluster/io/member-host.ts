@@ -218,8 +218,8 @@ export class MemberHost {
   }
 
   /** Leader: from when on nobody writes under a lease of this pool given until now, on this clock. */
-  writesOverAt(pool: string): Millis | null {
-    return this.#member.writesOverAt(pool);
+  writesOverAt(pool: string, unconfirmed?: readonly MemberId[]): Millis | null {
+    return this.#member.writesOverAt(pool, unconfirmed);
   }
 
   /** Whether leadership may move to a member with a higher priority now. */

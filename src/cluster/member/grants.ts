@@ -20,8 +20,8 @@ import type { Reply } from './desk.ts';
 export class Grants {
   readonly #core: Core;
   readonly #agreement: Agreement;
-  /** Per pool: when the newest request that was granted came. */
-  readonly #granted = new Map<string, Millis>();
+  /** Per pool and member: when the newest request that was granted came. */
+  readonly #granted = new Map<string, Map<MemberId, Millis>>();
   /** When somebody was left out last. */
   #leftAt = Number.NEGATIVE_INFINITY;
 
@@ -39,7 +39,8 @@ export class Grants {
       const confirmed = this.#core.rules.grantConfirmed(index) && status.role === 'leader' && status.term === term;
       if (!confirmed || status.transferring !== null) return reply({ kind: 'refused', why: 'not-leader' });
       if (!this.#may(from, wish)) return this.#refuse(from, wish.pool, reply);
-      this.#granted.set(wish.pool, Math.max(cameAt, this.#granted.get(wish.pool) ?? cameAt));
+      const granted = this.#granted.get(wish.pool) ?? new Map<MemberId, Millis>();
+      this.#granted.set(wish.pool, granted.set(from, Math.max(cameAt, granted.get(from) ?? cameAt)));
       reply({ kind: 'done' });
     });
   }
@@ -63,12 +64,16 @@ export class Grants {
     this.#leftAt = this.#core.now;
   }
 
-  /** From when on no member writes under a lease of this pool that was given until now; null: we don't lead. */
-  overAt(pool: string): Millis | null {
+  /**
+   * From when on no member writes under a lease of this pool that was given until now; null: we don't lead. `unconfirmed`:
+   * all but these have shown that they write no more, so that what this leader gave to others does not count.
+   */
+  overAt(pool: string, unconfirmed?: readonly MemberId[]): Millis | null {
     const { lastPossibleGrant } = this.#agreement.status;
     if (lastPossibleGrant === null) return null;
-    const granted = this.#granted.get(pool) ?? lastPossibleGrant;
-    const newest = Math.max(lastPossibleGrant, granted, this.#leftAt, this.#unasked(pool));
+    let newest = Math.max(lastPossibleGrant, this.#leftAt, this.#unasked(pool));
+    for (const [member, at] of this.#granted.get(pool) ?? [])
+      if (unconfirmed === undefined || unconfirmed.includes(member)) newest = Math.max(newest, at);
     return newest + this.#core.rules.withDrift(writeLeaseMs);
   }
 

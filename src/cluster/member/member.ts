@@ -100,9 +100,12 @@ export class Member {
     );
   }
 
-  /** Leader: from when on nobody writes under a lease of this pool given until now; null if this member does not lead. */
-  writesOverAt(pool: string): Millis | null {
-    return this.#house?.grants.overAt(pool) ?? null;
+  /**
+   * Leader: from when on nobody writes under a lease of this pool given until now; null if this member does not lead.
+   * `unconfirmed`: all but these have shown that they write no more.
+   */
+  writesOverAt(pool: string, unconfirmed?: readonly MemberId[]): Millis | null {
+    return this.#house?.grants.overAt(pool, unconfirmed) ?? null;
   }
 
   /** Whether this member may answer reads of strong writes from its own state now. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { MemberId } from '../../../src/base/ids.ts';
 import { type WriteLease, writeDrainMs, writeLeaseMs } from '../../../src/cluster/coordinator.ts';
 import type { CallAnswer } from '../../../src/cluster/member/contract.ts';
 import { addressOf, Lab } from './lab.ts';
@@ -95,6 +96,23 @@ describe('2 write leases', () => {
       expect([follower, other]).toContain(lab.leader);
       expect(lab.leader!.up.writesOverAt('app')).toBeGreaterThanOrEqual(lease.cutAt);
     }
+  });
+
+  it('2.5 who has confirmed is not waited for: only what others were given counts', () => {
+    const { lab } = formed();
+    const leader = lab.leader!;
+    const [one, two] = lab.followers();
+    const early = leaseOf(lab.answer(one!.name, wish));
+    lab.run(1000);
+    const late = leaseOf(lab.answer(two!.name, wish));
+    const uid = (name: string): MemberId => leader.up.status().members.find((line) => line.name === name)!.id;
+    const of = (...names: string[]): number => leader.up.writesOverAt('app', names.map(uid))!;
+    expect(of(one!.name, two!.name)).toBe(leader.up.writesOverAt('app'));
+    expect(of(two!.name)).toBeGreaterThanOrEqual(late.cutAt);
+    expect(of(one!.name)).toBeGreaterThanOrEqual(early.cutAt);
+    expect(of(one!.name)).toBeLessThan(late.cutAt);
+    // What an earlier leader may have given, to whomever, is waited for in any case.
+    expect(of()).toBeGreaterThan(leader.up.status().raft!.lastPossibleGrant! + writeLeaseMs);
   });
 
   it('2.7 a leader that is cut off grants nothing, not even to itself', () => {

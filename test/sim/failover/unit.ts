@@ -120,7 +120,7 @@ export class Unit {
     this.machine = new FailoverMachine({
       self: this.host.uid,
       now: this.host.now(),
-      writesOverAt: (name) => this.host.body?.writesOverAt(name) ?? null,
+      writesOverAt: (name, unconfirmed) => this.host.body?.writesOverAt(name, unconfirmed) ?? null,
       rules: this.#world.rules,
     });
     const policy = this.#world.policyOf(this);
