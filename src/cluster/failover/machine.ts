@@ -179,7 +179,8 @@ export class FailoverMachine {
   #hearReport(from: MemberId, word: Extract<Word, { kind: 'report' }>): null {
     this.#director.heard(from, word.clock);
     for (const [name, hash] of word.policies) this.#pools.get(name)?.hashes.set(from, hash);
-    if (!this.#director.active) return null;
+    // Also while its own first entry is not committed yet: they are sent again to a new leader once, and soon (5.1).
+    if (this.#core.view.leader !== this.#core.self) return null;
     for (const { age, ...report } of word.reports)
       this.#pools.get(report.pool)?.reports.set(from, { ...report, at: this.#core.now - age });
     return null;
