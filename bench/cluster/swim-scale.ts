@@ -4,6 +4,7 @@
  *   node bench/cluster/swim-scale.ts                 10, 100 and 1 000 members
  *   node bench/cluster/swim-scale.ts --quick         10 and 100, shorter
  *   node --max-old-space-size=16000 bench/cluster/swim-scale.ts --members 5000          7 GB, without loss
+ *                                                       ... --members 5000 --loss 10    and 10 s at each rate of loss
  *
  * Measured: from a crash to the first suspicion, to the first member that holds it dead, to the last one; suspicions
  * and deaths of living members at 10 % and 30 % loss; bytes per member and second, before sealing and without UDP and
@@ -216,11 +217,13 @@ function markdown(rows: readonly Row[]): string {
 }
 
 function plansOf(): readonly Plan[] {
-  const { values } = parseArgs({ options: { quick: { type: 'boolean' }, members: { type: 'string' } } });
+  const { values } = parseArgs({
+    options: { quick: { type: 'boolean' }, members: { type: 'string' }, loss: { type: 'string' } },
+  });
   const ten: Plan = { members: 10, clusters: 20, crashes: 1, lossSeconds: 3600 };
   const hundred: Plan = { members: 100, clusters: 4, crashes: 5, lossSeconds: 600 };
   if (values.members !== undefined) {
-    const lossSeconds = values.members === '5000' ? 0 : 120;
+    const lossSeconds = Number(values.loss ?? (values.members === '5000' ? 0 : 120));
     return [{ members: Number(values.members), clusters: 1, crashes: 20, lossSeconds }];
   }
   if (values.quick === true)
