@@ -15,7 +15,12 @@ export type ConfigSource = { readonly file: string } | Extract<ComposeOptions, {
 export async function startApp(source: ConfigSource): Promise<App> {
   // A reload asked for before there is anything to reload: without a handler it would end the process.
   process.on('SIGHUP', () => {});
+  // Told to end before it serves anybody: nothing is to be drained, and that is no failure.
+  const end = (): never => process.exit(exitCode.ok);
+  process.on('SIGTERM', end).on('SIGINT', end);
   const started = await compose('file' in source ? { file: source.file, env: process.env } : source);
+  // Whoever runs the app takes them over in this same turn.
+  process.off('SIGTERM', end).off('SIGINT', end);
   if (started.ok) return started.value;
   if (started.error.kind === 'start') throw new CommandError(started.error.lines.join('\n'), exitCode.failed);
   writeProblems(process.stderr, started.error.problems);

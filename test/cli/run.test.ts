@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Child } from '../helpers/child.ts';
@@ -45,6 +46,23 @@ describe('evenkeel run', () => {
     child.kill('SIGTERM');
     expect(await child.exit).toEqual({ code: 0, signal: null });
     expect(child.stderr.join('\n')).toContain(`127.0.0.1:${port}`);
+  });
+
+  it('ends with 0 if it is told to before it serves anybody', async () => {
+    const [port, admin] = [await freePort(), await freePort()];
+    // Takes connections and never answers a check: the start waits for the first round.
+    const mute = createTcpServer();
+    await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
+    testScope().own({ stop: () => void mute.close() });
+    const { port: mutePort } = mute.address() as AddressInfo;
+    const file = await configFile(
+      `listen: 127.0.0.1:${port}\nadmin: 127.0.0.1:${admin}\npools: { app: { nodes: [http://127.0.0.1:${mutePort}], health: { path: / } } }\n`,
+    );
+    const child = testScope().own(new Child(mainFile, { args: ['run', '-c', file] }));
+    await until('the admin API', async () => (await fetch(`http://127.0.0.1:${admin}/livez`)).ok, { everyMs: 5 });
+    child.kill('SIGTERM');
+    expect(await child.exit).toEqual({ code: 0, signal: null });
+    expect(child.output()).not.toContain('"event":"ready"');
   });
 
   it('serves without any file', async () => {

@@ -64,6 +64,7 @@ describe('a cluster that is looked after while clients read, write and lock', ()
     }
     members.start(...three);
     await members.led();
+    await members.ready();
     expect(await members.put(first!, 'k', 'v')).toBe(true);
     const clients = scope.own(new Clients(members));
     for (const seat of three) {
@@ -71,6 +72,7 @@ describe('a cluster that is looked after while clients read, write and lock', ()
       expect(await members.end(seat, 'SIGTERM')).toEqual({ code: 0, signal: null });
       members.start(seat);
       await members.led();
+      await members.ready();
     }
     members.start(fourth!, fifth!);
     await members.led();
