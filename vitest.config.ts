@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-// Four projects: `unit` is pure and parallel; `sim` too, and takes minutes; `e2e` starts real processes, one file at a time,
-// so that two load tests never share the cores; `members` starts several evenkeels at once, which mostly wait.
+// Three projects: `unit` is pure and parallel; `sim` too, and takes minutes; `e2e` starts real processes, one file at a time,
+// so that two load tests never share the cores.
 export default defineConfig({
   test: {
     // All cores: the default leaves one of two idle.
@@ -24,17 +24,7 @@ export default defineConfig({
           name: 'e2e',
           setupFiles: ['test/setup.ts'],
           include: ['test/e2e/**/*.test.ts', 'test/conformance/**/*.test.ts', 'test/cli/**/*.test.ts'],
-          exclude: ['test/e2e/{cluster,failover}/**'],
           fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 30_000,
-        },
-      },
-      {
-        test: {
-          name: 'members',
-          setupFiles: ['test/setup.ts'],
-          include: ['test/e2e/{cluster,failover}/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 30_000,
         },
