@@ -184,6 +184,10 @@ describe('shapes', () => {
     await until('a primary', async () => (await ask()).writes.sent, patient);
     const writers = scope.own(new Writers({ port: ek.port, clients: 4 }));
     await until('writes', () => writers.acknowledged.length > 20, patient);
+    // From then on `a` answers no write that `b` has not: else nobody may take over without a loss.
+    await until('b follows', async () => (await b!.newest()) !== null, patient);
+    const followed = writers.acknowledged.length;
+    await until('writes that b has', () => writers.acknowledged.length > followed + 20, patient);
     a!.signal('SIGSTOP');
     await until('b is primary', async () => (await ask()).primary === 'b', patient);
     const before = writers.acknowledged.length;
