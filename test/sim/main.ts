@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
 import { type AimName, aimed, aims } from './aims.ts';
 import { Coverage } from './coverage.ts';
-import { type Line, parseScript, scriptText } from './script.ts';
+import { type Line, parseScript, scriptText, shortest } from './script.ts';
 import { failureText, isFailure, optionsOf, runSeed, runSeeds, type SeedsResult } from './seeds.ts';
 import { World, type WorldOptions } from './world.ts';
 
@@ -83,7 +83,7 @@ function one(seed: number, options: WorldOptions, lines: number): boolean {
   }
 }
 
-/** Leaves lines out, in ever smaller pieces, as long as the same rule is broken. */
+/** The shortest schedule that breaks the same rule. */
 function shorten(seed: number, options: WorldOptions): boolean {
   const first = runSeed(seed, options);
   if (!isFailure(first)) return true;
@@ -91,14 +91,7 @@ function shorten(seed: number, options: WorldOptions): boolean {
     const result = runSeed(seed, { ...options, script });
     return isFailure(result) && result.rule === first.rule;
   };
-  let { script } = new World(seed, options);
-  for (let size = Math.ceil(script.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-    for (let at = 0; at < script.length; ) {
-      const shorter = script.filter((_, i) => i < at || i >= at + size);
-      if (fails(shorter)) script = shorter;
-      else at += size;
-    }
-  }
+  const script = shortest(new World(seed, options).script, fails);
   console.log(`# seed ${seed} breaks "${first.rule}" with only this\n${scriptText(script)}`);
   return false;
 }

@@ -51,3 +51,16 @@ export function lineText({ at, verb, words, forMs }: Line): string {
 }
 
 export const scriptText = (lines: readonly Line[]): string => lines.map((line) => `${lineText(line)}\n`).join('');
+
+/** Leaves lines out, in ever smaller pieces, as long as what is left fails. */
+export function shortest(script: readonly Line[], fails: (script: readonly Line[]) => boolean): readonly Line[] {
+  let left = script;
+  for (let size = Math.ceil(left.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+    for (let at = 0; at < left.length; ) {
+      const shorter = left.filter((_, i) => i < at || i >= at + size);
+      if (fails(shorter)) left = shorter;
+      else at += size;
+    }
+  }
+  return left;
+}

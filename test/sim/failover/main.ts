@@ -9,7 +9,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { Coverage } from '../coverage.ts';
-import { type Line, parseScript, scriptText } from '../script.ts';
+import { type Line, parseScript, scriptText, shortest } from '../script.ts';
 import { type Failure, failureText, isFailure, kindOf, runSeed, runSeeds, type SeedsResult } from './seeds.ts';
 import { FailoverWorld } from './world.ts';
 
@@ -66,7 +66,7 @@ function one(seed: number, script: readonly Line[] | null, lines: number): boole
   }
 }
 
-/** Leaves lines out, in ever smaller pieces, as long as the same rule is broken. */
+/** The shortest schedule that breaks the same rule. */
 function shorten(seed: number): boolean {
   const first = runSeed(seed);
   if (!isFailure(first)) return true;
@@ -74,14 +74,7 @@ function shorten(seed: number): boolean {
     const result = runSeed(seed, { script });
     return isFailure(result) && result.rule === first.rule;
   };
-  let script = new FailoverWorld(seed, kindOf(seed)).script;
-  for (let size = Math.ceil(script.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-    for (let at = 0; at < script.length; ) {
-      const shorter = script.filter((_, i) => i < at || i >= at + size);
-      if (fails(shorter)) script = shorter;
-      else at += size;
-    }
-  }
+  const script = shortest(new FailoverWorld(seed, kindOf(seed)).script, fails);
   console.log(`# seed ${seed} breaks "${first.rule}" with only this\n${scriptText(script)}`);
   return false;
 }
