@@ -189,7 +189,7 @@ export class PoolLead {
     if (!candidate) return 'not a candidate, by its config';
     if (record?.excluded.includes(node) === true) return 'was tried and failed';
     if (record?.returning.includes(node) === true)
-      return 'was primary, and has not shown since that it knows its place';
+      return 'was primary, and has not shown since that it knows its place: by its rejoin hook, by role and epoch in its health answer, or by recoveryWait of health';
     return reports.newest(node)?.wanted === false ? 'in drain or maintenance' : null;
   }
 
