@@ -11,6 +11,9 @@ import { Process, residentOf, type Usage, usageOf } from './process.ts';
 import { answers, type Target } from './ready.ts';
 import type { Certificate, Stand } from './recipes/recipe.ts';
 
+/** No scenario has more connections at once. */
+const largestCrowd = 10_000;
+
 export class Front {
   readonly subject: Subject;
   readonly target: Target;
@@ -42,7 +45,7 @@ export class Front {
       adminPort: await place.port(),
       folder: place.newFolder(kind.name),
       certificate: subject.setup.tls ? certificate : null,
-      connections: mostConnections(),
+      connections: Math.min(mostConnections(1), largestCrowd),
       nginxUser,
       program: kind.program,
       turn: 0,

@@ -41,10 +41,10 @@ export function fileLimit(): number {
 }
 
 /**
- * Connections that a proxy can hold: two descriptors each (client and node) and some for itself. The same for all peers,
- * so that none is measured with fewer.
+ * Connections that a proxy can hold, with some descriptors for itself: one each while they are idle, two while they are
+ * tied to one to a node. The same for all peers, so that none is measured with fewer.
  */
-export const mostConnections = (): number => Math.floor((fileLimit() - 1000) / 2);
+export const mostConnections = (descriptorsEach: 1 | 2): number => Math.floor((fileLimit() - 1000) / descriptorsEach);
 
 export const loadAverage = (): number => Math.round(loadavg()[0]! * 100) / 100;
 

@@ -2,6 +2,7 @@
  * `npm run bench`: evenkeel beside its peers, in one run on one machine. docs/PERFORMANCE.md tells the method.
  *
  *   npm run bench                         the full form: wrk, all scenarios, 9 rounds of 3 s; takes hours
+ *   npm run bench -- --judged             of the full form what bounds.ts judges, and no more: 9 rounds of 2 s
  *   npm run bench -- --quick              autocannon, the scenarios that tell most, 3 rounds of 1 s
  *   npm run bench -- --only 100b,10k      some scenarios; --list names them all
  *   npm run bench -- --peers nginx        some peers
@@ -11,9 +12,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { bounds } from './bounds.ts';
 import { chart } from './chart.ts';
 import { type Pace, proxyNames, type Scenario } from './contract.ts';
 import { autocannonTool, type LoadTool, wrkTool } from './drivers/closed.ts';
+import { expectedSeconds, judgedScenarios } from './judged.ts';
 import { type Kind, kinds } from './kinds.ts';
 import { describeMachine, find, versionOf } from './machine.ts';
 import { Place } from './place.ts';
@@ -25,6 +28,7 @@ import { scenarios } from './scenarios.ts';
 class UsageError extends Error {}
 
 interface Wanted {
+  readonly form: Results['form'];
   readonly pace: Pace;
   readonly scenarios: readonly Scenario[];
   readonly kinds: readonly Kind[];
@@ -36,7 +40,16 @@ const say = (line: string): void => console.log(line);
 function options() {
   const string = { type: 'string' } as const;
   const flag = { type: 'boolean', default: false } as const;
-  const known = { quick: flag, list: flag, only: string, peers: string, rounds: string, seconds: string, out: string };
+  const known = {
+    quick: flag,
+    judged: flag,
+    list: flag,
+    only: string,
+    peers: string,
+    rounds: string,
+    seconds: string,
+    out: string,
+  };
   try {
     return parseArgs({ options: known }).values;
   } catch (error) {
@@ -45,15 +58,19 @@ function options() {
 }
 
 function wanted(given: ReturnType<typeof options>): Wanted {
-  const quick = given.quick;
+  const { quick, judged } = given;
+  if (quick && judged) throw new UsageError('--quick is never judged: leave out --quick or --judged');
   const rounds = count('--rounds', given.rounds ?? (quick ? '3' : '9'));
-  const seconds = count('--seconds', given.seconds ?? (quick ? '1' : '3'));
-  const all = scenarios.map((one) => one.name);
-  const names = chosen('--only', given.only, all);
+  const seconds = count('--seconds', given.seconds ?? (quick ? '1' : judged ? '2' : '3'));
+  const form = quick ? 'quick' : judged ? 'judged' : 'full';
+  const all = judged ? judgedScenarios(scenarios, bounds) : scenarios;
+  const known = all.map((one) => one.name);
+  const names = chosen('--only', given.only, known);
   const peers = chosen('--peers', given.peers, proxyNames);
   return {
+    form,
     pace: { quick, rounds, seconds },
-    scenarios: scenarios.filter((one) => (names === null ? !quick || one.quick === true : names.includes(one.name))),
+    scenarios: all.filter((one) => (names === null ? !quick || one.quick === true : names.includes(one.name))),
     kinds: kinds().filter((kind) => kind.name === 'evenkeel' || peers === null || peers.includes(kind.name)),
     out: resolve(given.out ?? fileURLToPath(new URL('../results', import.meta.url))),
   };
@@ -88,6 +105,8 @@ async function bench(want: Wanted, place: Place): Promise<Results> {
   const started = new Date().toISOString();
   const run = new Run({ place, kinds: want.kinds, tool, pace, say });
   for (const name of absentOf(want.kinds)) say(`${name} is absent from this machine`);
+  const expected = expectedSeconds(want.scenarios, pace, (scenario) => run.peersOf(scenario).length);
+  say(`${want.scenarios.length} scenarios, ${pace.rounds} rounds of ${pace.seconds} s: about ${duration(expected)}`);
   for (const [index, scenario] of want.scenarios.entries()) {
     say(`\n${index + 1} of ${want.scenarios.length}: ${scenario.name}, ${scenario.title}`);
     await run.scenario(scenario);
@@ -97,7 +116,7 @@ async function bench(want: Wanted, place: Place): Promise<Results> {
   const nginx = find('nginx');
   const present = want.kinds.filter((kind) => kind.program !== null);
   return {
-    form: pace.quick ? 'quick' : 'full',
+    form: want.form,
     started,
     tool: tool.name,
     rounds: pace.rounds,
@@ -111,9 +130,12 @@ async function bench(want: Wanted, place: Place): Promise<Results> {
   };
 }
 
+const duration = (seconds: number): string =>
+  seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} minutes`;
+
 function write(results: Results, out: string): void {
   mkdirSync(out, { recursive: true });
-  const name = results.form === 'quick' ? 'load-quick' : 'load';
+  const name = results.form === 'full' ? 'load' : `load-${results.form}`;
   writeFileSync(join(out, `${name}.json`), `${JSON.stringify(results, null, 2)}\n`);
   writeFileSync(join(out, `${name}.md`), markdown(results));
   writeFileSync(join(out, `${name}.svg`), chart(results));

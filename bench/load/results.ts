@@ -30,7 +30,7 @@ export interface Verdict {
 }
 
 export interface Results {
-  readonly form: 'quick' | 'full';
+  readonly form: 'quick' | 'judged' | 'full';
   readonly started: string;
   readonly tool: string;
   readonly rounds: number;

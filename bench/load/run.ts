@@ -5,10 +5,10 @@
 import type { Load, Pace, Sample, Scenario, Setup, Subject } from './contract.ts';
 import { plainSetup } from './contract.ts';
 import type { LoadTool } from './drivers/closed.ts';
-import { measure } from './drivers/measure.ts';
+import { crowdLimit, measure } from './drivers/measure.ts';
 import { Front, makeCertificate } from './fronts.ts';
 import type { Kind } from './kinds.ts';
-import { loadAverage, mostConnections } from './machine.ts';
+import { loadAverage } from './machine.ts';
 import { type Nodes, startNodes } from './nodes.ts';
 import type { Place } from './place.ts';
 import type { Certificate } from './recipes/recipe.ts';
@@ -63,7 +63,7 @@ export class Run {
     }
     const stage = new Stage(this.#options, this.#certificate, scenario);
     try {
-      const peers = await stage.standing(this.#peersOf(scenario), (subject, why) => this.#skip(scenario, subject, why));
+      const peers = await stage.standing(this.peersOf(scenario), (subject, why) => this.#skip(scenario, subject, why));
       const before = loadAverage();
       const rounds = await stage.rounds(ours, peers);
       const average: [number, number] = [before, loadAverage()];
@@ -71,7 +71,7 @@ export class Run {
       this.measured.push({
         scenario,
         load: stage.load,
-        limit: mostConnections(),
+        limit: crowdLimit(stage.load),
         ours: ours.label,
         peers: labels,
         rounds,
@@ -84,7 +84,8 @@ export class Run {
     }
   }
 
-  #peersOf(scenario: Scenario): Subject[] {
+  /** Those that stand beside us in it on this machine, as far as is known before they are started. */
+  peersOf(scenario: Scenario): Subject[] {
     const ours = { ...plainSetup, ...scenario.setup };
     if (scenario.against !== undefined) {
       return [subjectOf(scenario.against.label, 'evenkeel', { ...plainSetup, ...scenario.against.setup })];

@@ -44,6 +44,10 @@ describe('npm run bench -- --quick', () => {
     );
   });
 
+  it('says at its start how long it will take', () => {
+    expect(ended.output).toMatch(/^\d+ scenarios, 1 rounds of 1 s: about \d+ (s|minutes)$/m);
+  });
+
   it('prints every figure of every subject', () => {
     for (const { name, title, compared, subjects } of results.scenarios) {
       expect(ended.output).toContain(`### ${name}: ${title}`);
@@ -79,6 +83,7 @@ describe('usage', () => {
       output: expect.stringContaining('unknown ngnix'),
     });
     expect(await bench('--rounds', 'many')).toMatchObject({ code: 2, output: expect.stringContaining('--rounds') });
+    expect(await bench('--quick', '--judged')).toMatchObject({ code: 2, output: expect.stringContaining('--judged') });
     expect(await bench('--fast')).toMatchObject({ code: 2, output: expect.stringContaining('--fast') });
   });
 

@@ -139,9 +139,12 @@ async function reloads(front: Front, load: Of<'reloads'>, how: Measuring): Promi
   }
 }
 
+/** How large a crowd can be here: idle connections hold none to a node. */
+export const crowdLimit = (load: Load): number => mostConnections(load.kind === 'idle' && !load.webSocket ? 1 : 2);
+
 /** Growth of resident memory per connection. The process is a new one, and was warmed up by a few requests only. */
 async function memory(front: Front, load: Of<'idle' | 'stalled'>): Promise<Figures> {
-  const count = Math.min(load.count, mostConnections());
+  const count = Math.min(load.count, crowdLimit(load));
   const webSocket = load.kind === 'idle' && load.webSocket;
   const path = load.kind === 'stalled' ? load.path : '/100';
   const before = await settled(front);

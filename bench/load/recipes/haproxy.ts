@@ -8,6 +8,7 @@ export function haproxy(stand: Stand): Recipe {
   const config = `global
   nbthread ${setup.workers}
   maxconn ${stand.connections}
+  no strict-limits
   tune.ssl.default-dh-param 2048
 defaults
   mode http

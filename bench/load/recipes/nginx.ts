@@ -20,7 +20,7 @@ http {
   map $http_upgrade $connection_field { '' ''; default upgrade; }
   server {
     listen 127.0.0.1:${stand.port} backlog=1024${certificate === null ? '' : ' ssl'};
-    ${certificate === null ? '' : `ssl_certificate ${certificate.cert}; ssl_certificate_key ${certificate.key};`}
+    ${certificate === null ? '' : `ssl_certificate ${certificate.cert}; ssl_certificate_key ${certificate.key}; ssl_protocols TLSv1.2 TLSv1.3;`}
     client_max_body_size 0;
     location / {
       proxy_pass http://app; proxy_http_version 1.1;
