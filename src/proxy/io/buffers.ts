@@ -13,10 +13,14 @@ declare global {
   // biome-ignore lint/suspicious/noRedeclare: this is how an interface is added to
   interface Buffer<TArrayBuffer extends ArrayBufferLike = ArrayBufferLike> extends Uint8Array<TArrayBuffer> {
     latin1Slice(start?: number, end?: number): string;
+    latin1Write(text: string, offset: number, length: number): number;
   }
 }
 
 export const bufferBytes = 64 * 1024;
+
+/** Room before what is read, for the head that goes to the client in place of the node's. */
+const headRoom = 2 * 1024;
 
 /** Per thread: 32 MiB at most, outside the heap's limits, hence counted here. */
 const maxBuffers = 512;
@@ -24,14 +28,28 @@ const maxBuffers = 512;
 const maxIdleBuffers = 64;
 
 export class StreamBuffer {
+  /** What is read into. */
   readonly bytes: Buffer;
+  readonly #all: Buffer;
   readonly #list: BufferList;
   #writes = 0;
   #read = true;
 
   constructor(list: BufferList) {
     this.#list = list;
-    this.bytes = Buffer.allocUnsafeSlow(bufferBytes);
+    this.#all = Buffer.allocUnsafeSlow(headRoom + bufferBytes);
+    this.bytes = this.#all.subarray(headRoom);
+  }
+
+  /**
+   * The head (latin1), written over what stands before `from`, and the bytes up to `to`: one view. null: the head is too
+   * long for its room.
+   */
+  withHead(head: string, from: number, to: number): Buffer | null {
+    const at = headRoom + from - head.length;
+    if (at < 0) return null;
+    this.#all.latin1Write(head, at, head.length);
+    return this.#all.subarray(at, headRoom + to);
   }
 
   /** Pass as the callback of each write of a view of this buffer, after beginWrite(). */
@@ -62,6 +80,11 @@ export class StreamBuffer {
 export class BufferList {
   readonly #idle: StreamBuffer[] = [];
   #count = 0;
+
+  /** So many are taken that nobody should keep one for what may come. */
+  get scarce(): boolean {
+    return this.#count - this.#idle.length > maxBuffers / 2;
+  }
 
   /** A buffer, or null if the bound is reached. */
   take(): StreamBuffer | null {

@@ -46,6 +46,7 @@ const maxLingering = 1024;
 const drainIdleMs = 1000;
 
 const never = Number.POSITIVE_INFINITY;
+const nothing = Buffer.alloc(0);
 
 export class Client extends Timed {
   readonly socket: OwnedSocket;
@@ -88,7 +89,8 @@ export class Client extends Timed {
     // Over TLS the listener counts, from the first byte of the handshake on.
     if (!listener.tls) context.addToThread(threadCell.connections, 1);
     countListener(context.counters, listener.slot, 'accepted');
-    socket.on('data', onData);
+    // Over TLS it is not the socket that reads.
+    if (listener.tls || context.borrowedReads?.begin(socket) !== true) socket.on('data', onData);
     socket.on('end', onEnd);
     socket.on('error', onError);
     socket.on('close', onClose);
@@ -136,6 +138,27 @@ export class Client extends Timed {
         this.#discarded += bytes.length;
         if (this.#discarded > maxLingerBytes) this.socket.pause();
     }
+  }
+
+  /** A read into the thread's shared buffer, of which nothing stays: what outlives this call is copied. */
+  receiveBorrowed(bytes: Buffer, length: number): void {
+    if (this.#state === 'closed' || this.#readWhole(bytes, length)) return;
+    this.receive(Buffer.from(bytes.subarray(0, length)));
+  }
+
+  /** The usual case: one request without a body, whole, and nothing before or behind it. False: it is another one. */
+  #readWhole(bytes: Buffer, length: number): boolean {
+    if (this.#state !== 'idle' || this.#pending !== null || this.socket.writableNeedDrain) return false;
+    const head = this.#heads.whole(bytes, length, this.context.headLimits);
+    if (head === null) return false;
+    this.#reading = true;
+    try {
+      if (head instanceof RequestHead) this.#begin(head, nothing, 0);
+      else this.#refuse(head);
+    } finally {
+      this.#reading = false;
+    }
+    return true;
   }
 
   /** Begins one request after the other; stops where one has to wait for its answer. */
@@ -444,6 +467,17 @@ function onData(this: OwnedSocket, bytes: Buffer): void {
   } catch (error) {
     client.threw(error);
   }
+}
+
+/** As onData, for a socket that reads into the thread's shared buffer. */
+export function onBorrowedRead(this: OwnedSocket, length: number, bytes: Buffer): boolean {
+  const client = this.client!;
+  try {
+    client.receiveBorrowed(bytes, length);
+  } catch (error) {
+    client.threw(error);
+  }
+  return true;
 }
 
 function onEnd(this: OwnedSocket): void {

@@ -9,6 +9,7 @@ import { type RefusalReason, refusalReasons, threadCell } from '../../scoreboard
 import { counterRow, type Scoreboard, threadLine } from '../../scoreboard/scoreboard.ts';
 import { clientRules } from '../client-limits.ts';
 import type { HeadLimits } from '../http1/request-head.ts';
+import type { BorrowedReads } from './borrowed-reads.ts';
 import { BufferList, bufferBytes } from './buffers.ts';
 import type { Client } from './client.ts';
 import { ClientLimiter } from './client-limiter.ts';
@@ -39,9 +40,11 @@ export class Context {
   readonly counters: Float64Array;
   readonly wheel: Wheel;
   readonly buffers = new BufferList();
-  /** All upstream sockets read heads and small bodies into this one; nothing in it outlives the callback. */
+  /** Sockets read heads and small bodies into this one; nothing in it outlives the callback. */
   readonly shared = Buffer.allocUnsafeSlow(bufferBytes);
   readonly facts = new Facts();
+  /** How accepted sockets read into `shared`, too; null where this version of Node can't. */
+  borrowedReads: BorrowedReads | null = null;
   readonly holds: SnapshotHolds;
   readonly pools: Pools;
   readonly writes: Writes = new Writes(this);

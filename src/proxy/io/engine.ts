@@ -6,6 +6,8 @@ import type { Random } from '../../base/random.ts';
 import type { ListenerSpec, Snapshot } from '../../routing/snapshot.ts';
 import type { Scoreboard } from '../../scoreboard/scoreboard.ts';
 import type { EngineEvent, NodeSignal, Outcome } from '../outcome.ts';
+import { BorrowedReads, borrowedReadsWork } from './borrowed-reads.ts';
+import { onBorrowedRead } from './client.ts';
 import { Context } from './context.ts';
 import { SnapshotHolds } from './holds.ts';
 import { Listener } from './listener.ts';
@@ -54,6 +56,7 @@ export class Engine implements EngineContract {
   readonly #listeners = new Map<number, Listener>();
   readonly #ticker: ReturnType<typeof setInterval>;
   #drainedTold = false;
+  #tested: Promise<void> | null = null;
 
   constructor(options: EngineOptions) {
     this.#context = new Context(options, {
@@ -79,11 +82,25 @@ export class Engine implements EngineContract {
   }
 
   async listen(spec: ListenerSpec): Promise<void> {
+    this.#tested ??= this.#testReads();
+    await this.#tested;
     const listener = new Listener(spec, this.#context);
     await listener.open();
     const old = this.#listeners.get(spec.slot);
     this.#listeners.set(spec.slot, listener);
     await old?.close();
+  }
+
+  async #testReads(): Promise<void> {
+    const context = this.#context;
+    if (await borrowedReadsWork()) context.borrowedReads = BorrowedReads.into(context.shared, onBorrowedRead);
+    if (context.borrowedReads !== null) return;
+    context.options.onEvent({
+      level: 'info',
+      event: 'reads-not-borrowed',
+      message: `sockets of clients read the slower way, since Node ${process.version} has no other`,
+      fields: { node: process.version },
+    });
   }
 
   renew(slot: number, tls: ListenerSpec['tls']): void {

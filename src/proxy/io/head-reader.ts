@@ -45,6 +45,20 @@ export class HeadReader {
     return this.#continue(this.#partial, from === 0 ? bytes : bytes.subarray(from), limits);
   }
 
+  /**
+   * The head that these first `length` bytes are, and nothing else; nothing of the bytes is kept. null: they are to be
+   * read with read(), into which they go unchanged.
+   */
+  whole(bytes: Buffer, length: number, limits: HeadLimits): RequestHead | Refusal | null {
+    if (this.#partial !== null || length > limits.maxHead || bytes[0] === 0x0d) return null;
+    const text = bytes.latin1Slice(0, length);
+    const end = text.indexOf(endOfHead);
+    if (end === -1 || end + endOfHead.length !== length) return null;
+    const head = readRequestHead(text, { start: 0, end: length }, limits);
+    if (head instanceof RequestHead) this.#lineSkipped = false;
+    return head;
+  }
+
   #continue(partial: HeadBuffer, bytes: Buffer, limits: HeadLimits): HeadFound | null {
     const progress = partial.add(bytes);
     switch (progress.at) {

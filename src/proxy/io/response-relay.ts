@@ -10,6 +10,7 @@ import { allowedTrailers, ChunkedReader } from '../http1/chunked.ts';
 import { dropFields, looseLineEnd } from '../http1/grammar.ts';
 import { chunkedBody, hasBody, type ResponseHead, readResponseHead, untilClose } from '../http1/response-head.ts';
 import type { Attempt } from './attempt.ts';
+import type { StreamBuffer } from './buffers.ts';
 import type { Exchange } from './exchange.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -19,6 +20,10 @@ const tooLarge = `the head of the answer is over ${maxHead} bytes`;
 const maxInterim = 32;
 /** From this size on a read is worth a buffer of its own; below it the bytes are copied as a string. */
 const streamBytes = 16 * 1024;
+/** From this size on the head is written before the body's bytes where they stand, and the whole is written as a view. */
+const inPlaceBytes = 4 * 1024;
+/** Heads are looked for in so much first: a string of all that was read costs more than what is done with it. */
+const headSlice = 2 * 1024;
 
 type Body = 'head' | 'none' | 'sized' | 'raw' | 'data' | 'wrap' | 'bare' | 'done';
 
@@ -60,21 +65,30 @@ export class ResponseRelay {
 
   #readHead(bytes: Buffer, length: number): void {
     const attempt = this.#attempt;
-    const text = this.#partial + bytes.latin1Slice(0, length);
-    let from = Math.max(0, this.#partial.length - 3);
+    const before = this.#partial.length;
+    let sliced = Math.min(length, headSlice);
+    let text = this.#partial + bytes.latin1Slice(0, sliced);
+    let from = Math.max(0, before - 3);
     let start = 0;
     for (;;) {
       const end = text.indexOf('\r\n\r\n', from) + 4;
-      if (end < 4) return this.#keepPartial(text, start);
+      if (end < 4) {
+        if (sliced === length) return this.#keepPartial(text, start);
+        text += bytes.latin1Slice(sliced, length);
+        sliced = length;
+        continue;
+      }
       const head = end - start > maxHead ? tooLarge : readResponseHead(text, start, end);
       if (typeof head === 'string') return attempt.answerRefused(head);
-      if (head.status >= 200) return this.#final(head, bytes, { from: length - (text.length - end), to: length });
-      if (head.status === 101) return attempt.switchProtocols(head, Buffer.from(text.slice(end), 'latin1'));
+      // Where it ends in the bytes that were read.
+      const at = end - before;
+      if (head.status >= 200) return this.#final(head, bytes, { from: at, to: length });
+      if (head.status === 101) return attempt.switchProtocols(head, Buffer.from(bytes.subarray(at, length)));
       if (++this.#interim > maxInterim) return attempt.answerRefused(`more than ${maxInterim} interim answers`);
       attempt.interim(head);
       start = end;
       from = end;
-      if (end === text.length) {
+      if (at === length) {
         this.#partial = '';
         return;
       }
@@ -146,7 +160,10 @@ export class ResponseRelay {
       case 'sized': {
         const stop = Math.min(to, from + this.#left);
         this.#left -= stop - from;
+        if (this.#writeInPlace(text, bytes, { from, to: stop })) return stop;
         exchange.write(stop > from ? text + bytes.latin1Slice(from, stop) : text);
+        // A small answer: the next one is likely small, too.
+        if (this.#left === 0 && stop - from < inPlaceBytes) this.#upstream.useShared();
         return stop;
       }
       case 'wrap':
@@ -158,6 +175,24 @@ export class ResponseRelay {
       default:
         return this.#firstChunks(text, bytes, range);
     }
+  }
+
+  /**
+   * One write of a view, nothing copied but the head: 10 KiB answers cost as much less as nothing of them becomes a string.
+   * False: the bytes are few, or stand in the shared buffer; the next answer on this connection is read into one of its own.
+   */
+  #writeInPlace(text: string, bytes: Buffer, range: { from: number; to: number }): boolean {
+    if (range.to - range.from < inPlaceBytes) return false;
+    const { stream } = this.#upstream;
+    if (stream === null || stream.bytes !== bytes) {
+      this.#upstream.useStream();
+      return false;
+    }
+    const view = stream.withHead(text, range.from, range.to);
+    if (view === null) return false;
+    this.#exchange.answered = true;
+    this.#writeStream(stream, view);
+    return true;
   }
 
   #firstChunks(text: string, bytes: Buffer, range: { from: number; to: number }): number {
@@ -246,8 +281,13 @@ export class ResponseRelay {
       if (large && this.#body !== 'done') upstream.useStream();
       return;
     }
+    this.#writeStream(stream, bytes.subarray(from, to));
+  }
+
+  #writeStream(stream: StreamBuffer, view: Buffer): void {
+    const upstream = this.#upstream;
     stream.beginWrite();
-    this.#exchange.writeBytes(bytes.subarray(from, to), stream.written);
+    this.#exchange.writeBytes(view, stream.written);
     // Not taken at once: the buffer stays with the write, the node's next bytes go into another.
     if (upstream.stream === stream && this.#exchange.client.socket.writableLength !== 0) {
       upstream.useShared();

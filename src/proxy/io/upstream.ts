@@ -155,7 +155,8 @@ export class Upstream extends Timed {
   /** Given back by its user after an answer that ended cleanly. `idleMs`: how long the node is known to keep it. */
   release(idleMs: number): void {
     this.user = null;
-    this.useShared();
+    // An answer that was read into an own buffer is likely followed by one that is worth it.
+    if (this.#context.buffers.scarce) this.useShared();
     this.served++;
     this.idleSince = this.#context.now();
     this.state = 'idle';

@@ -59,6 +59,15 @@ describe('the list of buffers', () => {
     expect(list.take()).toBeNull();
   });
 
+  it('puts a head before what was read, over what stood there, if it has room', () => {
+    const buffer = new BufferList().take()!;
+    buffer.bytes.write('node head|body of the answer|next', 'latin1');
+    expect(buffer.withHead('a longer head|', 10, 28)?.toString('latin1')).toBe('a longer head|body of the answer');
+    expect(buffer.bytes.toString('latin1', 10, 33)).toBe('body of the answer|next');
+    expect(buffer.withHead('h'.repeat(2058), 10, 14)?.toString('latin1')).toBe(`${'h'.repeat(2058)}body`);
+    expect(buffer.withHead('h'.repeat(2059), 10, 14)).toBeNull();
+  });
+
   it('counts right when it lets go of those that are too many to keep', () => {
     const list = new BufferList();
     for (let round = 0; round < 3; round++) {

@@ -58,6 +58,41 @@ it('40 answers of 1 MiB to a client that asks for all before it reads: none is l
   await world.quiet(1);
 });
 
+it('500 answers of 5 to 60 KiB to each of 3 clients that read late: each has its own, to the byte', async () => {
+  const sizeOf = (i: number): number => 5000 + ((i * 7919) % 55_000);
+  const { world } = await setup((request, connection) => {
+    const name = request.start.split(' ')[1]!;
+    const size = sizeOf(Number(name.slice(3)));
+    connection.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n${name.repeat(size).slice(0, size)}`);
+  });
+  const count = 500;
+  const total = Array.from({ length: count }, (_, i) => sizeOf(i)).reduce((sum, size) => sum + size, 0);
+  const clients = Array.from({ length: 3 }, (_, c) => {
+    const client = world.client();
+    client.socket.pause();
+    const names = Array.from({ length: count }, (__, i) => `/${c}-${i}`);
+    return { client, names };
+  });
+  for (const { client, names } of clients) await client.send(names.map((name) => get(name)).join(''));
+  // More than their sockets hold.
+  let seen = -1;
+  let same = 0;
+  await until('all stand still', () => {
+    same = world.outcomes.length === seen ? same + 1 : 0;
+    seen = world.outcomes.length;
+    return same >= 20;
+  });
+  expect(seen).toBeLessThan(3 * count);
+  for (const { client } of clients) client.socket.resume();
+  for (const { client, names } of clients) {
+    await until('all bytes', () => client.received.length > total);
+    const answers = await client.answers(count);
+    expect(answers.filter(({ body }, i) => body !== names[i]!.repeat(body.length).slice(0, body.length))).toEqual([]);
+    expect(answers.map(({ body }) => body.length)).toEqual(names.map((_, i) => sizeOf(i)));
+  }
+  await world.quiet(3);
+}, 60_000);
+
 it('requests behind one that is refused are not looked at', async () => {
   const { world, node } = await setup();
   const client = world.client();
