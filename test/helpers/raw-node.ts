@@ -102,11 +102,16 @@ export class RawNode {
     });
   }
 
+  /** Its port refuses from now on; what is open stays open. */
+  refuse(): void {
+    this.#server.close();
+  }
+
   /** Its port refuses afterwards. May be called twice. */
   async stop(): Promise<void> {
+    for (const connection of this.connections) connection.socket.destroy();
     if (!this.#server.listening) return;
     const closed = new Promise((resolve) => this.#server.close(resolve));
-    for (const connection of this.connections) connection.socket.destroy();
     await closed;
   }
 }

@@ -269,7 +269,10 @@ export class Attempt implements UpstreamUser {
     if (this.#left) return;
     if (failure === 'timeout') this.node.count('timeouts');
     else if (failure === 'bad-answer') this.node.count('badAnswers');
-    else if (failure === 'reset' || failure === 'truncated') this.node.count('resets');
+    else if (failure === 'reset' || failure === 'truncated') {
+      this.node.count('resets');
+      this.node.doubt(this.#context.now());
+    }
     if (this.#countsAgainst(failure)) this.#judge(true, detail);
     this.leave({ failed: true, keep: false });
     this.exchange.attemptFailed(this, failure, detail);

@@ -1,7 +1,8 @@
 /**
  * The connections of one thread to one node. Idle ones are a stack: the youngest is used first, so that the rest age and
- * close. A request that may not be sent twice gets only a connection that was busy within the last second, else a new
- * one: 471 of 730 POSTs were lost in a race with an app server's own keep-alive time-out otherwise.
+ * close. A request that may not be sent twice gets only a connection that was busy within the last second, and since any
+ * other one broke, else a new one: 471 of 730 POSTs were lost in a race with an app server's own keep-alive time-out
+ * otherwise.
  */
 import { isIP } from 'node:net';
 import { type ConnectionOptions, createSecureContext } from 'node:tls';
@@ -48,6 +49,8 @@ export class UpstreamNode {
   #idle: Upstream[] = [];
   #retired = false;
   #brokeAt = Number.NEGATIVE_INFINITY;
+  /** Connections that were kept before this may be dead, too. */
+  #doubtedAt = Number.NEGATIVE_INFINITY;
 
   constructor(context: Context, row: NodeRow, pool: PoolRow) {
     this.context = context;
@@ -106,11 +109,25 @@ export class UpstreamNode {
     return true;
   }
 
+  /**
+   * A connection broke, or none could be opened. Until a kept one has served again it may be dead, too: a crash ends all,
+   * and they are seen one after the other. A request that can't be repeated finds out by a new one, which may be refused
+   * before a byte of it was sent.
+   */
+  doubt(now: number): void {
+    this.#doubtedAt = now;
+  }
+
+  /** The node closed a kept connection. One that had served just before says what a break does. */
+  closedIdle(upstream: Upstream, now: number): void {
+    if (now - upstream.idleSince < freshMs) this.doubt(now);
+  }
+
   /** A kept connection, or null. `mayRepeat`: the request can be sent again if the connection turns out dead. */
   take(mayRepeat: boolean, now: number): Upstream | null {
     const upstream = this.#idle.at(-1);
     if (upstream === undefined) return null;
-    if (!mayRepeat && now - upstream.idleSince >= freshMs) return null;
+    if (!mayRepeat && (now - upstream.idleSince >= freshMs || upstream.idleSince <= this.#doubtedAt)) return null;
     this.#idle.pop();
     return upstream;
   }

@@ -195,6 +195,7 @@ export class Upstream extends Timed {
   fail(failure: Failure, detail: string): void {
     const user = this.user;
     this.node.count('connectErrors');
+    if (failure !== 'exhausted') this.node.doubt(this.#context.now());
     this.destroy();
     if (user === null) return;
     try {
@@ -252,7 +253,7 @@ function onClose(this: OwnedSocket): void {
 
 function onEnd(this: OwnedSocket): void {
   const upstream = this.upstream!;
-  if (upstream.user === null) upstream.destroy();
+  if (upstream.user === null) breakOff(upstream, 'the connection ended');
   else guard(upstream, () => upstream.user?.ended());
 }
 
@@ -262,7 +263,8 @@ function onDrain(this: OwnedSocket): void {
 }
 
 function breakOff(upstream: Upstream, detail: string): void {
-  const user = upstream.user;
+  const { user, node } = upstream;
+  if (upstream.state === 'idle') node.closedIdle(upstream, node.context.now());
   upstream.destroy();
   if (user === null) return;
   try {
