@@ -27,16 +27,18 @@ export interface OwnAnswer {
 /** The whole answer as it goes out. ASCII. */
 export function ownAnswer(answer: OwnAnswer): string {
   const title = STATUS_TEXT.get(answer.status) ?? 'Error';
+  const bare = answer.status === 204;
   const body = answer.html ? htmlBody(answer, title) : problemBody(answer, title);
   const type = answer.html ? 'text/html; charset=utf-8' : 'application/problem+json';
-  let fields = `Date: ${answer.date}\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\nCache-Control: no-store\r\nX-Request-Id: ${answer.requestId}\r\n`;
+  let fields = `Date: ${answer.date}\r\nCache-Control: no-store\r\nX-Request-Id: ${answer.requestId}\r\n`;
+  if (!bare) fields += `Content-Type: ${type}\r\nContent-Length: ${body.length}\r\n`;
   if (answer.location !== '') fields += `Location: ${answer.location}\r\n`;
-  if (answer.status === 405) fields += 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n';
+  if (answer.status === 405 || bare) fields += 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n';
   if (answer.proxyError !== '') fields += `Proxy-Status: evenkeel; error=${answer.proxyError}\r\n`;
   if (answer.retryAfter > 0) fields += `Retry-After: ${answer.retryAfter}\r\n`;
   if (answer.close) fields += 'Connection: close\r\n';
   else if (answer.keepAliveField) fields += 'Connection: keep-alive\r\n';
-  return `HTTP/1.1 ${answer.status} ${title}\r\n${fields}\r\n${answer.headOnly ? '' : body}`;
+  return `HTTP/1.1 ${answer.status} ${title}\r\n${fields}\r\n${answer.headOnly || bare ? '' : body}`;
 }
 
 function problemBody(answer: OwnAnswer, title: string): string {

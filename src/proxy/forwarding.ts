@@ -49,6 +49,7 @@ function framing(head: RequestHead): string {
     text = head.bodyLength === chunked ? 'Transfer-Encoding: chunked\r\n' : `Content-Length: ${head.bodyLength}\r\n`;
   if (head.upgrade) text += upgradeFields;
   if (head.teTrailers) text += 'TE: trailers\r\nConnection: TE\r\n';
+  if (head.hopsLeft !== null) text += `Max-Forwards: ${head.hopsLeft - 1}\r\n`;
   return text;
 }
 

@@ -1,5 +1,6 @@
 /** Reason phrases of the statuses that evenkeel answers with itself. RFC 9110 15, RFC 6585, RFC 5842. */
 export const STATUS_TEXT: ReadonlyMap<number, string> = new Map([
+  [204, 'No Content'],
   [301, 'Moved Permanently'],
   [302, 'Found'],
   [303, 'See Other'],

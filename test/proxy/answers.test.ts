@@ -63,6 +63,8 @@ describe('an answer of our own', () => {
     [{}, 'retry-after', undefined],
     [{ status: 302, location: 'https://a/b' }, 'location', 'https://a/b'],
     [{}, 'location', undefined],
+    [{ status: 204 }, 'allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'],
+    [{ status: 204 }, 'content-length', undefined],
     [{ status: 405 }, 'allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'],
     [{}, 'allow', undefined],
     [{ close: true }, 'connection', 'close'],

@@ -255,6 +255,10 @@ describe('framing', () => {
     );
   });
 
+  it('Max-Forwards of OPTIONS goes on as one less', () => {
+    expect(sent(forward(accepted(lines('OPTIONS /a HTTP/1.1', 'Max-Forwards: 3'))), 'Max-Forwards')).toEqual(['2']);
+  });
+
   it('TE: trailers is written with its own Connection option', () => {
     const text = forward(accepted(lines('GET / HTTP/1.1', 'TE: trailers, gzip'), { trailers: true }));
     expect([sent(text, 'TE'), sent(text, 'Connection')]).toEqual([['trailers'], ['TE']]);

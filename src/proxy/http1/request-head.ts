@@ -89,11 +89,16 @@ export class RequestHead {
   /** Other X-Forwarded-* lines, kept only from trusted peers. */
   forwardedOther = '';
 
+  /** Of OPTIONS: how many may still forward it; null if it does not say. RFC 9110 7.6.2. */
+  hopsLeft: number | null = null;
+
   /** All field lines as they came, for header(). */
   raw = '';
 
   connection = '';
   expect = '';
+  expects = 0;
+  maxForwards: string | null = null;
   upgradeTo = '';
   hosts = 0;
   lengths = 0;
@@ -189,6 +194,8 @@ function isPlain(letter: number, length: number): boolean {
       return length !== 4 && length !== 14;
     case 0x6b: // keep-alive
       return length !== 10;
+    case 0x6d: // max-forwards
+      return length !== 12;
     case 0x70: // proxy-connection, proxy-authenticate, proxy-authorization
       return length < 16 || length > 19;
     case 0x74: // te, trailer, transfer-encoding
@@ -233,8 +240,13 @@ function takeField(head: RequestHead, line: Line): boolean {
       head.connection = join(head.connection, value());
       return false;
     case 'expect':
-      head.expect = join(head.expect, value());
+      head.expect = head.expects++ === 0 ? value() : 'several';
       return true;
+    case 'max-forwards':
+      // TRACE goes nowhere, so it has a meaning for OPTIONS alone.
+      if (head.method !== 'OPTIONS') return true;
+      head.maxForwards = head.maxForwards === null ? value() : 'several';
+      return false;
     case 'upgrade':
       head.upgradeTo = join(head.upgradeTo, value());
       return false;
@@ -297,10 +309,10 @@ function interpret(head: RequestHead, limits: HeadLimits): Refusal | null {
   if (head.method === 'CONNECT' || head.method === 'TRACE') {
     return refuse(405, 'method-refused', `${head.method} is not accepted`);
   }
-  const refusal = readFraming(head) ?? readHost(head) ?? readTarget(head);
+  const refusal = readFraming(head) ?? readHost(head) ?? readTarget(head) ?? readHops(head);
   if (refusal !== null) return refusal;
   readConnection(head, limits);
-  if (head.expect === '') return null;
+  if (head.expects === 0) return null;
   if (head.expect.toLowerCase() !== '100-continue')
     return refuse(417, 'expectation', 'an expectation other than 100-continue');
   if (head.minor === 1 && head.bodyLength !== 0) head.expectContinue = true;
@@ -368,6 +380,13 @@ function readTarget(head: RequestHead): Refusal | null {
   const path = absolute[2]!;
   if (path === '' && head.method === 'OPTIONS') head.target = '*';
   else head.target = path.charCodeAt(0) === 0x2f ? path : `/${path}`;
+  return null;
+}
+
+function readHops(head: RequestHead): Refusal | null {
+  if (head.maxForwards === null) return null;
+  if (!/^[0-9]{1,9}$/.test(head.maxForwards)) return refuse(400, 'bad-field', 'Max-Forwards is not one plain number');
+  head.hopsLeft = Number(head.maxForwards);
   return null;
 }
 

@@ -149,6 +149,7 @@ export class Exchange {
     if (wait > 0) return this.#limited(wait);
     if (isLoop(head, this.settings.fields.via))
       return this.refuse(508, 'loop', 'The request has come through this proxy before.');
+    if (head.hopsLeft === 0) return this.answer(204, { detail: '' });
     if (this.client.secure?.serves(hostOf(head.authority)) === false)
       return this.refuse(421, 'misdirected', 'This connection is not for that host: open another for it.');
     if (route === null) return this.refuse(404, 'no-route', 'No route leads to this address.');

@@ -245,6 +245,21 @@ describe('expect, upgrade, trailers', () => {
     expect(head.fields).toBe('Host: ek.test\r\n');
   });
 
+  it('an Expect field that says nothing, or comes twice, is none that we can meet', () => {
+    for (const fields of [['Expect:'], ['Expect:', 'Expect: 100-continue'], ['Expect: 100-continue', 'Expect: ']])
+      expect(said(judge(lines('POST / HTTP/1.1', 'Content-Length: 1', ...fields)))).toBe('417 expectation');
+  });
+
+  it('Max-Forwards of OPTIONS is taken out and remembered, that of others is a field like any (H4)', () => {
+    const options = (...fields: readonly string[]) => judge(lines('OPTIONS / HTTP/1.1', ...fields));
+    expect(options('max-forwards: 7')).toMatchObject({ hopsLeft: 7, fields: 'Host: ek.test\r\n' });
+    expect(options('Max-Forwards: 0', 'Connection: max-forwards')).toMatchObject({ hopsLeft: 0 });
+    expect(options('A: b')).toMatchObject({ hopsLeft: null });
+    expect(get('Max-Forwards: x')).toMatchObject({ hopsLeft: null, fields: 'Host: ek.test\r\nMax-Forwards: x\r\n' });
+    for (const fields of [['Max-Forwards: x'], ['Max-Forwards:'], ['Max-Forwards: 1', 'Max-Forwards: 1']])
+      expect(said(options(...fields))).toBe('400 bad-field');
+  });
+
   it('TE: trailers is passed on only if the config says so, and nothing else of TE', () => {
     expect(get('TE: trailers').teTrailers).toBe(false);
     const read = (te: string): RequestHead =>
