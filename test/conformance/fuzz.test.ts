@@ -2,8 +2,9 @@
  * Good messages, damaged by chance: whatever the proxy makes of one, both sides must have understood the same.
  *
  *   requests:  as many good answers as requests at the node, in order, each the answer to its own; what the node got is
- *              well formed and has the bodies that the strict reader (http-bytes.ts) finds in the client's bytes;
- *              at most one refusal, the last; and the next client gets its own answer
+ *              well formed, has the bodies that the strict reader (http-bytes.ts) finds in the client's bytes, and is the
+ *              same request for Node's own parser (oracle.ts); at most one refusal, the last; the same again when the
+ *              bytes come in one piece; and the next client gets its own answer
  *   responses: the client sees the whole answer that the strict reader finds in the node's bytes, or 502, or a cut
  *
  * A red run prints the seed and the smallest damage that shows it. FUZZ_RUNS and FUZZ_SEED look further.
@@ -12,10 +13,12 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { finalOf, type Message, readMessages, statusOf } from '../helpers/http-bytes.ts';
 import { get, RawClient } from '../helpers/raw-client.ts';
-import { type RawConnection, sayWhat, startRawNode } from '../helpers/raw-node.ts';
+import { type RawConnection, type RawNode, sayWhat, startRawNode } from '../helpers/raw-node.ts';
 import { Scope, testScope } from '../helpers/scope.ts';
+import { anyText } from '../proxy/any-head.ts';
 import { canary, closed, type Lane } from './judge.ts';
 import { type Lanes, openLanes } from './lanes.ts';
+import { type Oracle, startOracle } from './oracle.ts';
 import { startRelay } from './relay.ts';
 
 const runs = Number(process.env['FUZZ_RUNS'] ?? 400);
@@ -24,8 +27,10 @@ const lanesInUse = [0, 1, 2, 3];
 
 const scope = new Scope();
 let lanes: Lanes;
+let oracles: readonly Oracle[];
 beforeAll(async () => {
   lanes = await openLanes(scope);
+  oracles = await Promise.all(lanesInUse.map(() => startOracle(scope)));
 });
 afterAll(() => scope.stop());
 
@@ -144,10 +149,10 @@ interface How {
 }
 type Judge = (lane: Lane, bytes: string, how: How) => Promise<string[]>;
 
-function assertAll(lane: Lane, goods: readonly string[], judge: Judge, n: number): Promise<void> {
+function assertAll(lane: Lane, any: fc.Arbitrary<string>, judge: Judge, n: number): Promise<void> {
   // What is found is made small for so long; then it is reported as it is.
   const interruptAfterTimeLimit = Number(process.env['FUZZ_RUNS'] ?? 0) > 0 ? 600_000 : 45_000;
-  const property = fc.asyncProperty(damaged(goods), place, async (bytes, split) => {
+  const property = fc.asyncProperty(any, place, async (bytes, split) => {
     const complaints = await judge(lane, bytes, { split: at(bytes, split), withinMs: 3000 });
     if (complaints.length > 0) throw new Error(complaints.join('\n'));
   });
@@ -155,23 +160,48 @@ function assertAll(lane: Lane, goods: readonly string[], judge: Judge, n: number
 }
 
 /** All lanes at once, each with a seed of its own. */
-async function inAllLanes(goods: readonly string[], judge: Judge): Promise<void> {
-  await Promise.all(lanesInUse.map((n) => lanes.with((lane) => assertAll(lane, goods, judge, n))));
+async function inAllLanes(any: fc.Arbitrary<string>, judge: (n: number) => Judge): Promise<void> {
+  await Promise.all(lanesInUse.map((n) => lanes.with((lane) => assertAll(lane, any, judge(n), n))));
 }
 
-async function judgeRequest(lane: Lane, bytes: string, { split, withinMs }: How): Promise<string[]> {
+interface Seen {
+  readonly client: RawClient;
+  /** Whole requests at the node. */
+  readonly arrived: readonly Message[];
+  readonly complaints: string[];
+}
+
+const judgeRequest: Judge = async (lane, bytes, { split, withinMs }) => {
+  const { client, arrived, complaints } = await play(lane, [bytes.slice(0, split), bytes.slice(split)], withinMs);
+  return [...complaints, ...answerFaults(client, arrived), ...bodyFaults(bytes, arrived), ...(await canary(lane))];
+};
+
+/** And what Node's parser makes of it, and whether it is the same in one piece. */
+const judgeRequestAnd =
+  (oracle: Oracle): Judge =>
+  async (lane, bytes, how) => {
+    const complaints = await judgeRequest(lane, bytes, how);
+    const whole = await play(lane, [bytes], how.withinMs);
+    for (const request of whole.arrived) complaints.push(...(await oracle.judge(request)));
+    const pieces = await play(lane, [bytes.slice(0, how.split), bytes.slice(how.split)], how.withinMs);
+    const [one, two] = [verdict(whole), verdict(pieces)];
+    return one === two ? complaints : [...complaints, `in one piece ${one}, in two ${two}`];
+  };
+
+const verdict = ({ client, arrived }: Seen): string =>
+  JSON.stringify([
+    finalOf(client.read(arrived.map((request) => request.start.split(' ')[0]!))).map(statusOf),
+    arrived.map((request) => [request.start, request.body]),
+  ]);
+
+/** Sends the pieces, then FIN, and waits for the end. */
+async function play(lane: Lane, pieces: readonly string[], withinMs: number): Promise<Seen> {
   lane.node.respond = sayWhat;
-  const before = new Map(
-    lane.node.connections.map((one) => [
-      one,
-      { requests: one.requests.length, faults: one.faults.length, received: one.received },
-    ]),
-  );
+  const before = marks(lane.node);
   const client = new RawClient(lane.where);
   const complaints: string[] = [];
   try {
-    await client.send(bytes.slice(0, split));
-    await client.send(bytes.slice(split));
+    for (const piece of pieces) await client.send(piece);
     client.halfClose();
     await client.ended(withinMs);
   } catch (error) {
@@ -188,9 +218,17 @@ async function judgeRequest(lane: Lane, bytes: string, { split, withinMs }: How)
     if (connection.tail !== '' && !(await closed(connection)))
       complaints.push(`node got a piece: ${JSON.stringify(connection.tail)}`);
   }
-  complaints.push(...answerFaults(client, arrived), ...bodyFaults(bytes, arrived), ...(await canary(lane)));
-  return complaints;
+  return { client, arrived, complaints };
 }
+
+/** How far each connection of a node had come. */
+const marks = (node: RawNode): Map<RawConnection, { requests: number; faults: number; received: number }> =>
+  new Map(
+    node.connections.map((one) => [
+      one,
+      { requests: one.requests.length, faults: one.faults.length, received: one.received },
+    ]),
+  );
 
 function answerFaults(client: RawClient, arrived: readonly Message[]): string[] {
   const reading = client.read(arrived.map((request) => request.start.split(' ')[0]!));
@@ -262,19 +300,23 @@ async function judgeResponse(lane: Lane, bytes: string, { split, withinMs }: How
 }
 
 describe('damaged by chance', () => {
-  it(`${runs * lanesInUse.length} requests`, () => inAllLanes(requests, judgeRequest));
+  it(`${runs * lanesInUse.length} requests`, () => inAllLanes(damaged(requests), (n) => judgeRequestAnd(oracles[n]!)));
 
-  it(`${runs * lanesInUse.length} responses`, () => inAllLanes(responses, judgeResponse));
+  it(`${runs * lanesInUse.length} texts that need not be requests`, () =>
+    inAllLanes(anyText, (n) => judgeRequestAnd(oracles[n]!)));
+
+  it(`${runs * lanesInUse.length} responses`, () => inAllLanes(damaged(responses), () => judgeResponse));
 
   it('a bare relay would be found out', async () => {
     const own = testScope();
     const lane = await startRelay(own, await startRawNode(own));
-    const complaints = async (goods: readonly string[], judge: Judge): Promise<string> => {
+    const complaints = async (goods: readonly string[], judge: Judge, numRuns = 30): Promise<string> => {
       const found: string[] = [];
-      for (const bytes of fc.sample(damaged(goods), { numRuns: 30, seed }))
+      for (const bytes of fc.sample(damaged(goods), { numRuns, seed }))
         found.push(...(await judge(lane, bytes, { split: 10, withinMs: 50 })));
       return found.join('\n');
     };
+    expect(await complaints(requests, judgeRequestAnd(oracles[0]!), 10)).toMatch(/^Node's parser \(HTTP\/1.1 400 /m);
     expect(await complaints(requests, judgeRequest)).toMatch(/^node got (field line|request line|\d)/m);
     expect(await complaints(responses, judgeResponse)).toMatch(/^client got (field line|status line|\d)/m);
   });

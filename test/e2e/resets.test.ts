@@ -1,7 +1,9 @@
 /** Connections that break at every byte, and descriptors that run out: nothing leaks, nothing is mixed up, service goes on. */
 import { spawn } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Evenkeel, startEvenkeel } from '../helpers/evenkeel.ts';
+import { renewedCert, renewedKey } from '../app/certificate.ts';
+import { type Evenkeel, type Settings, startEvenkeel } from '../helpers/evenkeel.ts';
 import { statusOf } from '../helpers/http-bytes.ts';
 import { startAppNode } from '../helpers/nodes.ts';
 import { until } from '../helpers/poll.ts';
@@ -15,9 +17,18 @@ let ek: Evenkeel;
 
 beforeAll(async () => {
   raw = await startRawNode(scope);
-  ek = await startEvenkeel(scope, {
+  const folder = await scope.folder();
+  const tls = { cert: `${folder}/cert.pem`, key: `${folder}/key.pem` };
+  await Promise.all([writeFile(tls.cert, renewedCert), writeFile(tls.key, renewedKey)]);
+  const settings = ([address, secure]: readonly string[]): Settings => ({
+    listen: [{ address }, { address: secure, tls }],
     pools: { app: { nodes: [raw.url], health: 'off', passive: 'off', retry: { attempts: 1 } } },
+    routes: [
+      { path: '/gone', pool: 'app', abortOnFin: true },
+      { path: '/', pool: 'app' },
+    ],
   });
+  ek = await startEvenkeel(scope, settings, { listeners: 1 });
 });
 
 /** Nothing is in flight, no exception was caught, and a new client gets its own answer. */
@@ -37,10 +48,10 @@ const request =
 const answer = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n';
 
 describe('clients', () => {
-  it.each(['reset', 'end'])('%s at every byte of a request', async (how) => {
+  it.each(['reset', 'end', 'end over TLS'])('%s at every byte of a request', async (how) => {
     raw.respond = sayWhat;
     for (let i = 0; i <= request.length; i++) {
-      const client = new RawClient(ek.port);
+      const client = new RawClient(how.includes('TLS') ? { tls: ek.ports[1]! } : ek.port);
       await client.send(request.slice(0, i));
       if (how === 'reset') client.socket.resetAndDestroy();
       else client.socket.destroy();
@@ -48,25 +59,39 @@ describe('clients', () => {
     await expectClean();
   });
 
-  it('reset at every byte of an answer', async () => {
-    raw.respond = (_request, connection) => connection.write(answer);
-    const { received } = await whole();
-    for (let i = 1; i <= received.length; i += 3) {
-      const client = new RawClient(ek.port);
-      await client.send(get('/x'));
-      await client.sees(i);
-      client.socket.resetAndDestroy();
+  it.each(['reset', 'end', 'end over TLS'])('%s at every byte of an answer', async (how) => {
+    for (let i = 0; i <= answer.length; i++) {
+      // So much of it comes and no more: the client goes where it stands.
+      let written = false;
+      raw.respond = (_request, connection) => {
+        connection.write(answer.slice(0, i));
+        written = true;
+      };
+      const client = new RawClient(how.includes('TLS') ? { tls: ek.ports[1]! } : ek.port);
+      await client.send(get('/gone'));
+      await until('the part', () => written, { everyMs: 1 });
+      if (i >= answer.indexOf('\r\n\r\n') + 4) await client.sees('\r\n\r\n');
+      if (how === 'reset') client.socket.resetAndDestroy();
+      else client.socket.destroy();
     }
     await expectClean();
   });
 });
 
-async function whole(): Promise<RawClient> {
-  const client = new RawClient(ek.port);
-  await client.send(get('/x'));
-  await client.answers(1);
-  client.stop();
-  return client;
+/** How many bytes of a request reach the node. */
+async function sizeAtNode(bytes: string): Promise<number> {
+  const [own, answered] = [raw.onConnection, raw.respond];
+  let size = 0;
+  raw.onConnection = () => {};
+  raw.respond = (message, connection) => {
+    size = connection.received;
+    sayWhat(message, connection);
+    connection.socket.end();
+  };
+  await ask(ek.port, bytes);
+  raw.onConnection = own;
+  raw.respond = answered;
+  return size;
 }
 
 describe('nodes', () => {
@@ -89,6 +114,36 @@ describe('nodes', () => {
     }
     await expectClean();
   });
+
+  it.each(['reset', 'fin'])(
+    '%s at every byte of a request that comes byte by byte: 502 or a cut, once',
+    async (how) => {
+      let at = 0;
+      raw.respond = () => {};
+      raw.onConnection = (connection) => {
+        const breaks = (): void => {
+          if (connection.received < at && connection.requests.length === 0) return;
+          if (how === 'reset') connection.socket.resetAndDestroy();
+          else connection.socket.destroy();
+        };
+        connection.socket.on('data', breaks);
+        if (at === 0) breaks();
+      };
+      const upload = request.slice(0, request.indexOf('GET'));
+      const seen = await sizeAtNode(upload);
+      for (const connection of raw.connections) connection.socket.destroy();
+      for (at = 0; at <= seen; at++) {
+        const client = new RawClient(ek.port);
+        await client.send(upload, 'bytes');
+        const [got] = await client.answers(1);
+        client.stop();
+        if (got === undefined) expect([at, client.end]).not.toEqual([at, 'open']);
+        else expect([at, statusOf(got)]).toEqual([at, 502]);
+      }
+      raw.onConnection = () => {};
+      await expectClean();
+    },
+  );
 
   it('a new request meets a connection that is being closed: GETs never fail', async () => {
     const own = testScope();

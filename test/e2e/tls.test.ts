@@ -55,6 +55,30 @@ describe('certificates', () => {
   });
 });
 
+describe('sessions', () => {
+  it('are resumed by whichever data thread a client comes to', async () => {
+    const scope = testScope();
+    const pem = await makeCertificate(await scope.folder(), 'app.test');
+    const node = await startRawNode(scope);
+    const { port, stats } = await startEvenkeel(scope, ([address]) => ({
+      listen: { address, tls: pem.files },
+      pools: { app: { nodes: [node.url], health: false } },
+      workers: 2,
+    })).then((ek) => ({ port: ek.port, stats: () => ek.stats() }));
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const first = await tlsClient(scope, port, { maxVersion });
+      expect([first.resumed, await first.status()]).toEqual([false, 200]);
+      const session = await first.session();
+      for (let i = 0; i < 24; i++) {
+        const again = await tlsClient(scope, port, { maxVersion, session });
+        expect([again.resumed, await again.status()]).toEqual([true, 200]);
+      }
+    }
+    // Each of the two had some of the fifty.
+    expect((await stats()).threads.map((thread) => thread.connections > 0)).toEqual([true, true]);
+  });
+});
+
 describe('https nodes', () => {
   it('are checked and asked over TLS, with our authority, and by another one after a reload', async () => {
     const scope = testScope();

@@ -1,5 +1,6 @@
 /**
- * evenkeel composed in this process, with what no signal can do from outside: ending one data thread.
+ * evenkeel composed in this process, with what no signal can do from outside: ending one data thread. Its threads hang or
+ * run out of memory when asked to (mortal-thread.ts).
  *
  *   node composed.ts CONFIG-FILE      takes { kill: row } over IPC, says { killed: row }; ends when its parent does
  */
@@ -14,7 +15,8 @@ export interface FromComposed {
 }
 
 const [file = ''] = process.argv.slice(2);
-const composed = await compose({ file, env: process.env });
+const threadEntry = new URL('./mortal-thread.ts', import.meta.url);
+const composed = await compose({ file, env: process.env, threadEntry });
 if (!composed.ok) {
   console.error(JSON.stringify(composed.error));
   process.exit(1);
