@@ -271,6 +271,8 @@ export interface UpstreamConfig {
   readonly idleTimeout: Millis;
   /** Idle connections kept per node and data thread. */
   readonly maxIdle: number;
+  /** Requests at once on one connection; 1: one after the other. */
+  readonly pipelining: number;
   readonly tls: UpstreamTlsConfig;
 }
 

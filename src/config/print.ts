@@ -155,10 +155,11 @@ function tlsOut({ certificates, minVersion, clientCert }: TlsConfig, written: Tr
 }
 
 function upstreamOut(pool: PoolConfig): Out {
-  const { tls, maxIdle, ...times } = pool.upstream;
+  const { tls, maxIdle, pipelining, ...times } = pool.upstream;
   return map([
     ...Object.entries(times).map(([key, value]) => [key, duration(value)] as const),
     ['maxIdle', leaf(maxIdle)],
+    ['pipelining', leaf(pipelining)],
     isEncrypted(pool) ? ['tls', upstreamTlsOut(tls)] : null,
   ]);
 }

@@ -100,6 +100,9 @@ export const nodeCounters = [
   'clientAborts',
   'ttfbMs',
   'totalMs',
+  'pipelinedWrites', // each with one or more requests
+  'pipelinedAgain', // requests that were sent again since their connection ended
+  'pipeliningPauses',
 ] as const;
 
 /** Columns of a pool's counters, one row per thread. */

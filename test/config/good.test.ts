@@ -134,6 +134,7 @@ const pool = fc
         responseTimeout: duration,
         tunnelTimeout: duration,
         maxIdle: count(65_536, 0),
+        pipelining: count(64),
       }),
       limits: some({ maxConnections: count(1_000_000), maxPending: count(1_000_000, 0), queueTimeout: duration }),
       failover,

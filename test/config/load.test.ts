@@ -55,6 +55,7 @@ describe('the least that works', () => {
             tunnelTimeout: 3_600_000,
             idleTimeout: 4000,
             maxIdle: 256,
+            pipelining: 1,
             tls: { ca: null, cert: null, key: null, verify: true, servername: null },
           },
           limits: { maxConnections: 1024, maxPending: 1024, queueTimeout: 5000 },

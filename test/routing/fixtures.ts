@@ -59,6 +59,7 @@ export function pool(name: string, nodeCount: number, parts: Partial<PoolRow> = 
       tunnelTimeout: 3_600_000,
       idleTimeout: 4000,
       maxIdle: 64,
+      pipelining: 1,
     },
     limits: { maxConnections: 1024, maxPending: 1024, queueTimeout: 5000 },
     tls: null,

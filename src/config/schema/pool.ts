@@ -235,6 +235,11 @@ export const upstream = section({
     .prefault('4s')
     .describe("How long an unused connection is kept. Keep it below the node's own limit (5 s in Node)."),
   maxIdle: whole(0, 65_536).prefault(256).describe('Unused connections kept per node and data thread.'),
+  pipelining: whole(1, 64)
+    .prefault(1)
+    .describe(
+      'GET and OPTIONS requests at once on one connection; 1: one after the other. For fast nodes with small answers that frame them rightly.',
+    ),
   tls: upstreamTls,
 })
   .prefault({})

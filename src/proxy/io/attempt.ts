@@ -7,11 +7,12 @@
 
 import type { Failure } from '../errors.ts';
 import { requestText } from '../forwarding.ts';
-import type { ResponseHead } from '../http1/response-head.ts';
+import { hasBody, type ResponseHead } from '../http1/response-head.ts';
 import type { End, NodeSignal } from '../outcome.ts';
 import type { Pool } from '../pool.ts';
 import type { Context } from './context.ts';
 import type { Exchange } from './exchange.ts';
+import { type InLine, mayShare, type Pipeline } from './pipeline.ts';
 import { interimText, ResponseRelay } from './response-relay.ts';
 import { Tunnel } from './tunnel.ts';
 import type { Upstream, UpstreamUser } from './upstream.ts';
@@ -20,16 +21,25 @@ import type { UpstreamNode } from './upstream-node.ts';
 /** Kept body bytes up to this size leave with the head in one write. */
 const oneWriteBytes = 16 * 1024;
 
-export class Attempt implements UpstreamUser {
+export class Attempt implements UpstreamUser, InLine {
   readonly exchange: Exchange;
   readonly node: UpstreamNode;
   readonly upstream: Upstream;
+  /** null: the connection is its own. */
+  readonly pipeline: Pipeline | null;
+  readonly waits = true;
   /** The connection had served before. */
-  readonly reused: boolean;
+  reused: boolean;
   /** Bytes of the request have been handed to a connected socket. */
   sending = false;
   /** -1 = no byte of an answer. */
   ttfbMs = -1;
+  /** In a pipeline, whose connection's deadline is not its own. */
+  deadline = Number.POSITIVE_INFINITY;
+  /** Its answer has come to its end. */
+  whole = false;
+  /** Of an answer in a pipeline that is given up for another attempt. */
+  givenUp: ResponseHead | null = null;
   readonly #context: Context;
   readonly #pool: Pool;
   readonly #index: number;
@@ -39,6 +49,7 @@ export class Attempt implements UpstreamUser {
   #blocked = false;
   #left = false;
   #keepAlive = false;
+  #othersBehind = false;
   #idleMs = 0;
 
   /** `index`: of the node in the pool, as just picked. `fresh`: a new connection whatever is idle. */
@@ -51,18 +62,20 @@ export class Attempt implements UpstreamUser {
     this.#probing = pool.probing;
     this.#began = this.#context.now();
     this.node = this.#context.pools.node(pool.nodes[index]!, pool.row);
-    const kept = fresh ? null : this.node.take(exchange.retries!.repeatable, this.#began);
-    this.reused = kept !== null;
-    this.upstream = kept ?? this.node.connect();
+    const shared = fresh || this.#probing || !mayShare(exchange) ? null : this.node.share(this.#began);
+    const kept = fresh || shared !== null ? null : this.node.take(exchange.retries!.repeatable, this.#began);
+    this.pipeline = shared;
+    this.upstream = shared?.upstream ?? kept ?? this.node.connect();
+    this.reused = kept !== null || shared?.hasServed === true;
     this.#relay = new ResponseRelay(this, this.upstream);
   }
 
   /** Sends at once on a kept connection; a new one calls connected(). */
   begin(): void {
+    if (this.reused) this.node.count('reused');
+    if (this.pipeline !== null) return this.pipeline.join(this);
     this.upstream.use(this);
-    if (!this.reused) return;
-    this.node.count('reused');
-    this.#send();
+    if (this.reused) this.#send();
   }
 
   // ---- sending ---------------------------------------------------------------------------------------------------
@@ -72,9 +85,9 @@ export class Attempt implements UpstreamUser {
     this.#send();
   }
 
-  #send(): void {
-    const { exchange, upstream, node } = this;
-    const { body } = exchange;
+  /** The head, to be written now; empty: nothing may be sent, and another node is picked. */
+  compose(): string {
+    const { exchange, node } = this;
     const text = requestText(exchange.head, exchange.client.peer, exchange.route!, {
       target: exchange.target,
       requestId: exchange.id,
@@ -82,11 +95,25 @@ export class Attempt implements UpstreamUser {
       fields: exchange.settings.fields,
       epoch: exchange.placement!.epoch,
     });
-    if (!exchange.placement!.mayBegin(this)) return this.#giveBack();
+    if (!exchange.placement!.mayBegin(this)) {
+      this.#giveBack();
+      return '';
+    }
     this.sending = true;
     exchange.retries!.sent = true;
     node.count('requests');
-    node.count('bytesOut', text.length + body.keptBytes);
+    node.count('bytesOut', text.length + exchange.body.keptBytes);
+    if (this.pipeline === null) return text;
+    if (!this.reused) exchange.connectMs = this.upstream.connectMs;
+    this.deadline = this.#began + this.upstream.connectMs + node.limits.responseTimeout;
+    return text;
+  }
+
+  #send(): void {
+    const { exchange, upstream, node } = this;
+    const { body } = exchange;
+    const text = this.compose();
+    if (text === '') return;
     let flowing: boolean;
     if (body.keptBytes === 0) flowing = upstream.socket.write(text, 'latin1');
     else if (body.keptBytes <= oneWriteBytes) flowing = upstream.socket.write(text + textOf(body.kept), 'latin1');
@@ -132,12 +159,17 @@ export class Attempt implements UpstreamUser {
    * have a good node ejected otherwise.
    */
   #awaitNode(): void {
-    if (this.#blocked || this.#left || this.upstream.user !== this) return;
+    if (this.#blocked || this.#left || (this.pipeline === null && this.upstream.user !== this)) return;
     const { exchange, node } = this;
     const { body, head, retries, client } = exchange;
     const owes = body.complete || client.bodyHeldBack || (head.expectContinue && !retries!.continued);
     const ms = exchange.answered ? node.limits.bodyTimeout : node.limits.responseTimeout;
-    this.upstream.arm(owes ? this.#context.now() + ms : Number.POSITIVE_INFINITY);
+    this.#arm(owes ? this.#context.now() + ms : Number.POSITIVE_INFINITY);
+  }
+
+  #arm(deadline: number): void {
+    if (this.pipeline === null) this.upstream.arm(deadline);
+    else this.deadline = deadline;
   }
 
   // ---- the answer ------------------------------------------------------------------------------------------------
@@ -145,8 +177,21 @@ export class Attempt implements UpstreamUser {
   received(bytes: Buffer, length: number): void {
     if (this.exchange.held?.stands() === false) return;
     this.node.count('bytesIn', length);
-    this.#relay.read(bytes, length);
+    this.readAnswer(bytes, 0, length);
+  }
+
+  readAnswer(bytes: Buffer, from: number, to: number): void {
+    this.#relay.read(bytes, from, to);
     if (this.exchange.answered) this.#awaitNode();
+  }
+
+  endAnswer(): boolean {
+    return this.#relay.end();
+  }
+
+  /** A byte of an answer has come. */
+  get begun(): boolean {
+    return this.#relay.begun;
   }
 
   /** A final head has come. False if the answer is given up for another attempt. */
@@ -155,13 +200,26 @@ export class Attempt implements UpstreamUser {
     this.node.countStatus(head.status);
     this.node.count('ttfbMs', this.ttfbMs);
     this.#judge(head.status >= 500, `status ${head.status}`);
+    if (this.pipeline !== null) this.givenUp = head;
     if (this.exchange.statusRetried(head.status, this)) return false;
+    this.givenUp = null;
     this.exchange.status = head.status;
     this.exchange.placement!.answered(this, head);
-    this.#keepAlive = head.keepAlive;
+    this.#keepAlive = head.keepAlive && !(this.pipeline !== null && this.#hidesBody(head));
     this.#idleMs = this.node.limits.idleTimeout;
     if (head.keepAliveTimeout >= 0) this.#idleMs = Math.min(this.#idleMs, head.keepAliveTimeout * 1000 - 1000);
+    if (this.pipeline !== null) this.pipeline.idleMs = this.#idleMs;
     return true;
+  }
+
+  /** Says that a body follows where none may: some nodes send one, and the next one's answer would begin with it. */
+  #hidesBody({ status, codings, givenLength }: ResponseHead): boolean {
+    return !hasBody(this.exchange.head.method, status) && (codings > 0 || (status === 204 && givenLength > 0));
+  }
+
+  /** After answerBegins() said no: so many bytes were read behind the head. */
+  bodyUnread(bytes: number): void {
+    this.pipeline?.endsBefore(bytes);
   }
 
   interim(head: ResponseHead): void {
@@ -177,6 +235,7 @@ export class Attempt implements UpstreamUser {
   /** The body goes on beyond the first read. */
   bodyFollows(large: boolean): void {
     if (large && !this.#blocked) this.upstream.useStream();
+    if (large) this.pipeline?.large();
   }
 
   /** The client's socket is full: the node's is read no further until it has drained. */
@@ -184,7 +243,7 @@ export class Attempt implements UpstreamUser {
     if (this.#blocked || this.#left) return;
     this.#blocked = true;
     this.upstream.socket.pause();
-    this.upstream.arm(Number.POSITIVE_INFINITY);
+    this.#arm(Number.POSITIVE_INFINITY);
   }
 
   unblock(): void {
@@ -198,13 +257,18 @@ export class Attempt implements UpstreamUser {
     return this.#blocked;
   }
 
+  /** Bytes behind the answer: in a pipeline they are the next one's. */
   excess(bytes: number): void {
-    this.node.count('excessBytes', bytes);
+    if (this.pipeline === null) return this.node.count('excessBytes', bytes);
+    this.#othersBehind = true;
+    this.pipeline.endsBefore(bytes);
   }
 
   /** The answer is whole. `clean`: nothing but it has come, and the connection is still open. */
   answerDone(clean: boolean): void {
-    this.leave({ failed: false, keep: this.#keepAlive && clean && this.exchange.body.complete });
+    this.whole = true;
+    const keep = this.#keepAlive && (clean || this.#othersBehind) && this.exchange.body.complete;
+    this.leave({ failed: false, keep });
     this.exchange.answerDone();
   }
 
@@ -243,6 +307,7 @@ export class Attempt implements UpstreamUser {
   }
 
   broken(detail: string): void {
+    if (this.pipeline?.hasServed) this.reused = true;
     this.#fail(this.#relay.begun ? 'truncated' : 'reset', detail);
   }
 
@@ -251,8 +316,9 @@ export class Attempt implements UpstreamUser {
     else this.#fail('timeout', `no answer within ${this.node.limits.responseTimeout} ms`);
   }
 
-  /** What came is no HTTP answer. */
+  /** What came is no HTTP answer. Behind another answer it may be the rest of that one. */
   answerRefused(detail: string): void {
+    if (this.pipeline?.mayBeOthers(this)) return this.pipeline.close(detail);
     this.#fail('bad-answer', detail);
   }
 
@@ -322,8 +388,16 @@ export class Attempt implements UpstreamUser {
 
   /** Leaves the node so that nothing more reaches it. */
   abort(): void {
-    if (!this.#left) this.upstream.reset();
+    if (!this.#left && this.pipeline === null) this.upstream.reset();
     this.leave({ failed: false, keep: false });
+  }
+
+  /** Its connection ended, and the node has not begun with it, or not to be blamed: it goes out again, for free. */
+  goAgain(): void {
+    if (this.#left) return;
+    this.node.count('pipelinedAgain');
+    this.leave({ failed: false, keep: false });
+    this.exchange.pickAgain();
   }
 
   /** The one place where a node is left: its connection, its in-flight count, its balancer's memory. */
@@ -331,7 +405,8 @@ export class Attempt implements UpstreamUser {
     if (this.#left) return;
     this.#left = true;
     if (this.#blocked) this.upstream.socket.resume();
-    if (how.keep) this.upstream.release(this.#idleMs);
+    if (this.pipeline !== null) this.pipeline.left(this, how);
+    else if (how.keep) this.upstream.release(this.#idleMs);
     else this.upstream.destroy();
     if (this.#probing) this.#pool.unprobe(this.#index);
     const now = this.#context.now();

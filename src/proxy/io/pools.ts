@@ -7,12 +7,14 @@ import type { NodeRow, PoolRow, PoolView, Snapshot } from '../../routing/snapsho
 import { maxNodes } from '../../scoreboard/layout.ts';
 import { Pool } from '../pool.ts';
 import type { Context } from './context.ts';
+import { Turn } from './turn.ts';
 import { UpstreamNode } from './upstream-node.ts';
 
 /** While requests wait, other threads may free places that this one isn't told of. */
 const queuePollMs = 5;
 
 export class Pools {
+  readonly turn = new Turn();
   readonly #context: Context;
   readonly #memory: BalancerMemory = { ewma: new Float64Array(maxNodes), stamp: new Float64Array(maxNodes) };
   readonly #pools = new Map<PoolView, Pool>();

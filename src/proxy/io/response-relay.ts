@@ -49,9 +49,9 @@ export class ResponseRelay {
     return this.#body !== 'head' || this.#partial !== '' || this.#interim > 0;
   }
 
-  read(bytes: Buffer, length: number): void {
-    if (this.#body === 'head') this.#readHead(bytes, length);
-    else this.#readBody(bytes, 0, length);
+  read(bytes: Buffer, from: number, to: number): void {
+    if (this.#body === 'head') this.#readHead(bytes, from, to);
+    else this.#readBody(bytes, from, to);
   }
 
   /** The node ended its side. True if that is how the answer ends. */
@@ -63,32 +63,32 @@ export class ResponseRelay {
     return true;
   }
 
-  #readHead(bytes: Buffer, length: number): void {
+  #readHead(bytes: Buffer, from: number, to: number): void {
     const attempt = this.#attempt;
     const before = this.#partial.length;
-    let sliced = Math.min(length, headSlice);
-    let text = this.#partial + bytes.latin1Slice(0, sliced);
-    let from = Math.max(0, before - 3);
+    let sliced = Math.min(to, from + headSlice);
+    let text = this.#partial + bytes.latin1Slice(from, sliced);
+    let search = Math.max(0, before - 3);
     let start = 0;
     for (;;) {
-      const end = text.indexOf('\r\n\r\n', from) + 4;
+      const end = text.indexOf('\r\n\r\n', search) + 4;
       if (end < 4) {
-        if (sliced === length) return this.#keepPartial(text, start);
-        text += bytes.latin1Slice(sliced, length);
-        sliced = length;
+        if (sliced === to) return this.#keepPartial(text, start);
+        text += bytes.latin1Slice(sliced, to);
+        sliced = to;
         continue;
       }
       const head = end - start > maxHead ? tooLarge : readResponseHead(text, start, end);
       if (typeof head === 'string') return attempt.answerRefused(head);
       // Where it ends in the bytes that were read.
-      const at = end - before;
-      if (head.status >= 200) return this.#final(head, bytes, { from: at, to: length });
-      if (head.status === 101) return attempt.switchProtocols(head, Buffer.from(bytes.subarray(at, length)));
+      const at = from + end - before;
+      if (head.status >= 200) return this.#final(head, bytes, { from: at, to });
+      if (head.status === 101) return attempt.switchProtocols(head, Buffer.from(bytes.subarray(at, to)));
       if (++this.#interim > maxInterim) return attempt.answerRefused(`more than ${maxInterim} interim answers`);
       attempt.interim(head);
       start = end;
-      from = end;
-      if (at === length) {
+      search = end;
+      if (at === to) {
         this.#partial = '';
         return;
       }
@@ -109,7 +109,7 @@ export class ResponseRelay {
   #final(head: ResponseHead, bytes: Buffer, range: { from: number; to: number }): void {
     const attempt = this.#attempt;
     const exchange = this.#exchange;
-    if (!attempt.answerBegins(head)) return;
+    if (!attempt.answerBegins(head)) return attempt.bodyUnread(range.to - range.from);
     this.#partial = '';
     const framing = this.#frame(head);
     const first = exchange.answerText(

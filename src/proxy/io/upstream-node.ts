@@ -12,6 +12,7 @@ import { bucketOf } from '../../scoreboard/histogram.ts';
 import { type NodeCounter, nodeCounters } from '../../scoreboard/layout.ts';
 import { counterRow } from '../../scoreboard/scoreboard.ts';
 import type { Context } from './context.ts';
+import { Pipeline } from './pipeline.ts';
 import { Upstream } from './upstream.ts';
 
 const freshMs = 1000;
@@ -47,6 +48,9 @@ export class UpstreamNode {
   readonly #base: number;
   readonly #histogram: number;
   #idle: Upstream[] = [];
+  /** Oldest first. Requests fill the first one with room, so that heads gather and others stay idle. */
+  readonly #pipelines: Pipeline[] = [];
+  #aloneUntil = Number.NEGATIVE_INFINITY;
   #retired = false;
   #brokeAt = Number.NEGATIVE_INFINITY;
   /** Connections that were kept before this may be dead, too. */
@@ -130,6 +134,38 @@ export class UpstreamNode {
     if (!mayRepeat && (now - upstream.idleSince >= freshMs || upstream.idleSince <= this.#doubtedAt)) return null;
     this.#idle.pop();
     return upstream;
+  }
+
+  /** A connection that others are on, or may come onto; null: the request needs one of its own. */
+  share(now: number): Pipeline | null {
+    const { pipelining } = this.#limits;
+    if (pipelining === 1 || now < this.#aloneUntil) return null;
+    for (const one of this.#pipelines) if (one.hasRoom(pipelining)) return one;
+    const upstream = this.take(true, now) ?? this.connect();
+    upstream.pipeline ??= new Pipeline(upstream);
+    upstream.pipeline.open();
+    this.#pipelines.push(upstream.pipeline);
+    return upstream.pipeline;
+  }
+
+  endPipeline(pipeline: Pipeline): void {
+    this.#pipelines.splice(this.#pipelines.indexOf(pipeline), 1);
+  }
+
+  /** Each request gets a connection of its own for so long. */
+  pausePipelining(ms: number, why: string): void {
+    const now = this.context.now();
+    const anew = now >= this.#aloneUntil;
+    this.#aloneUntil = Math.max(this.#aloneUntil, now + ms);
+    if (!anew) return;
+    this.count('pipeliningPauses');
+    const { pool, id } = this.row;
+    this.context.options.onEvent({
+      level: 'debug',
+      event: 'pipelining-paused',
+      message: `requests to node ${id} of pool ${pool} get connections of their own for ${ms / 1000} s: ${why}`,
+      fields: { pool, node: id, ms, why },
+    });
   }
 
   connect(): Upstream {

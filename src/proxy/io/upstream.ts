@@ -3,9 +3,9 @@
  *
  *   connecting -> busy <-> idle -> closed
  *
- * While busy, one user (an exchange or a tunnel) gets what happens; once it has let go, nothing of this connection
- * reaches it any more, whatever is still under way in the kernel or in Node's queues. Bytes or an end on an idle
- * connection close it: they are never read as the next answer.
+ * While busy, one user (an attempt, a pipeline of them, or a tunnel) gets what happens; once it has let go, nothing of
+ * this connection reaches it any more, whatever is still under way in the kernel or in Node's queues. Bytes or an end on
+ * an idle connection close it: they are never read as the next answer.
  *
  * Reads go through `onread` into the thread's shared buffer, or into a StreamBuffer while a large body passes
  * (buffers.ts). What must outlive the callback is copied or turned into a string before the callback returns.
@@ -17,6 +17,7 @@ import { threadCell } from '../../scoreboard/layout.ts';
 import { connectFailure, type Failure } from '../errors.ts';
 import type { StreamBuffer } from './buffers.ts';
 import type { Context } from './context.ts';
+import type { Pipeline } from './pipeline.ts';
 import type { UpstreamNode } from './upstream-node.ts';
 
 export interface UpstreamUser {
@@ -50,6 +51,8 @@ export class Upstream extends Timed {
   connectMs = 0;
   /** Answers that ended cleanly. */
   served = 0;
+  /** Once it was shared. */
+  pipeline: Pipeline | null = null;
   /** The buffer that large bodies are read into; null = the shared one. */
   stream: StreamBuffer | null = null;
   readonly #context: Context;
@@ -141,13 +144,14 @@ export class Upstream extends Timed {
   }
 
   override expire(now: number): void {
+    const user = this.user;
     if (this.state === 'idle') this.destroy();
     else if (this.state === 'connecting') this.fail('connect-timeout', 'connect timed out');
-    else if (this.user !== null) {
+    else if (user !== null) {
       try {
-        this.user.expired(now);
+        user.expired(now);
       } catch (error) {
-        this.user?.threw(error);
+        user.threw(error);
       }
     }
   }

@@ -172,6 +172,7 @@ const upstream = {
   tunnelTimeout: 60_000,
   idleTimeout: 4000,
   maxIdle: 64,
+  pipelining: 1,
 };
 const retry = { attempts: 2, budget: 0.2, methods: [], statuses: [503], buffer: 65_536, backoff: 1 };
 

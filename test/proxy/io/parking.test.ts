@@ -228,6 +228,7 @@ describe('a write whose connection could not be opened is unsent (5.5)', () => {
       tunnelTimeout: 1000,
       idleTimeout: 4000,
       maxIdle: 4,
+      pipelining: 1,
     };
     const world = await startWorld(scope, [await deafPort(scope), next], {
       pool: { upstream, primary: { parking, split, alone: true } },

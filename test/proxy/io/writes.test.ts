@@ -244,6 +244,7 @@ describe('a write that was sent', () => {
             tunnelTimeout: 1000,
             idleTimeout: 4000,
             maxIdle: 4,
+            pipelining: 1,
           },
         },
       });
