@@ -56,6 +56,11 @@ export class BorrowedReads {
     inside[callback] = this.#read;
     return true;
   }
+
+  /** What the socket reads into from the next read on is asked for after each read; null: what it has now, for good. */
+  nextInto(socket: Socket, next: (() => Buffer) | null): void {
+    (socket as Inside)[this.#slots.generator] = next;
+  }
 }
 
 function findSlots(): Slots | null {

@@ -15,7 +15,9 @@ import type { ClientKey } from '../../scoreboard/clients.ts';
 import { threadCell, threadCounters } from '../../scoreboard/layout.ts';
 import { counterRow } from '../../scoreboard/scoreboard.ts';
 import type { Peer } from '../forwarding.ts';
-import { type Refusal, RequestHead } from '../http1/request-head.ts';
+import { chunked, type Refusal, RequestHead } from '../http1/request-head.ts';
+import { bufferBytes } from './buffers.ts';
+import { attach, onTurn } from './client-events.ts';
 import type { Context } from './context.ts';
 import { Exchange } from './exchange.ts';
 import { HeadReader } from './head-reader.ts';
@@ -33,8 +35,6 @@ export interface ClientListener {
   readonly tls: boolean;
 }
 
-type OwnedSocket = Socket & { client?: Client };
-
 /** Requests that came ahead of their turn. */
 const maxPending = 64 * 1024;
 /** Begun in one turn of the loop. 64 KiB hold 2500, which can all be answered at once: 60 ms in which nobody else is served. */
@@ -47,9 +47,11 @@ const drainIdleMs = 1000;
 
 const never = Number.POSITIVE_INFINITY;
 const nothing = Buffer.alloc(0);
+/** Below it, bytes of a body are copied: a small part of a buffer that waits would hold the whole. */
+const ownReadBytes = 16 * 1024;
 
 export class Client extends Timed {
-  readonly socket: OwnedSocket;
+  readonly socket: Socket;
   readonly context: Context;
   readonly listener: ClientListener;
   finReceived = false;
@@ -64,6 +66,8 @@ export class Client extends Timed {
   #tunnel: Tunnel | null = null;
   readonly #heads = new HeadReader();
   #pending: Buffer | null = null;
+  /** What a large body is read into. */
+  #bodyBuffer: Buffer | null = null;
   /** While an exchange begins: more bytes stand behind its head. */
   #bytesBehind = false;
   #reading = false;
@@ -82,19 +86,13 @@ export class Client extends Timed {
   constructor(socket: Socket, listener: ClientListener, context: Context) {
     super();
     this.socket = socket;
-    this.socket.client = this;
     this.listener = listener;
     this.context = context;
     context.clients.add(this);
     // Over TLS the listener counts, from the first byte of the handshake on.
     if (!listener.tls) context.addToThread(threadCell.connections, 1);
     countListener(context.counters, listener.slot, 'accepted');
-    // Over TLS it is not the socket that reads.
-    if (listener.tls || context.borrowedReads?.begin(socket) !== true) socket.on('data', onData);
-    socket.on('end', onEnd);
-    socket.on('error', onError);
-    socket.on('close', onClose);
-    socket.on('drain', onDrain);
+    attach(socket, this);
     this.#readBy(context.settings.timeouts.head);
   }
 
@@ -140,10 +138,36 @@ export class Client extends Timed {
     }
   }
 
-  /** A read into the thread's shared buffer, of which nothing stays: what outlives this call is copied. */
+  /** A read into the thread's shared buffer, of which nothing stays, or into one of this connection. */
   receiveBorrowed(bytes: Buffer, length: number): void {
-    if (this.#state === 'closed' || this.#readWhole(bytes, length)) return;
-    this.receive(Buffer.from(bytes.subarray(0, length)));
+    if (this.#state === 'closed') return;
+    if (bytes === this.#bodyBuffer && length >= ownReadBytes) this.#receiveOwn(bytes.subarray(0, length));
+    else if (!this.#readWhole(bytes, length)) this.receive(Buffer.from(bytes.subarray(0, length)));
+  }
+
+  /** Of a large body; uncopied. The buffer is read into again only if nobody holds a part of it any more. */
+  #receiveOwn(bytes: Buffer): void {
+    const body = this.#exchange?.body;
+    this.receive(bytes);
+    const attempt = this.#exchange?.attempt;
+    const gone =
+      this.#pending === null && body?.keptBytes === 0 && attempt?.sending && attempt.upstream.socket.writableLength === 0;
+    if (gone !== true) this.#bodyBuffer = null;
+  }
+
+  /** A large body begins: it is read into buffers of its own, since copying 1 MiB costs half as much as all the rest. */
+  #readBodyApart(): void {
+    const reads = this.context.borrowedReads;
+    if (reads === null || this.listener.tls) return;
+    reads.nextInto(this.socket, () => {
+      if (this.#exchange?.body.complete === false) {
+        this.#bodyBuffer ??= Buffer.allocUnsafeSlow(bufferBytes);
+        return this.#bodyBuffer;
+      }
+      this.#bodyBuffer = null;
+      reads.nextInto(this.socket, null);
+      return this.context.shared;
+    });
   }
 
   /** The usual case: one request without a body, whole, and nothing before or behind it. False: it is another one. */
@@ -203,7 +227,10 @@ export class Client extends Timed {
     this.#served++;
     const exchange = new Exchange(this, head);
     this.#exchange = exchange;
-    if (!exchange.body.complete) this.#readBy(this.context.settings.timeouts.body);
+    if (!exchange.body.complete) {
+      this.#readBy(this.context.settings.timeouts.body);
+      if (head.bodyLength === chunked || head.bodyLength > bufferBytes) this.#readBodyApart();
+    }
     this.#bytesBehind = at < bytes.length;
     const to = exchange.start(bytes, at);
     this.#bytesBehind = false;
@@ -459,55 +486,3 @@ export class Client extends Timed {
     this.context.counters[counterRow.thread() + threadCounters.indexOf(what)]!++;
   }
 }
-
-function onData(this: OwnedSocket, bytes: Buffer): void {
-  const client = this.client!;
-  try {
-    client.receive(bytes);
-  } catch (error) {
-    client.threw(error);
-  }
-}
-
-/** As onData, for a socket that reads into the thread's shared buffer. */
-export function onBorrowedRead(this: OwnedSocket, length: number, bytes: Buffer): boolean {
-  const client = this.client!;
-  try {
-    client.receiveBorrowed(bytes, length);
-  } catch (error) {
-    client.threw(error);
-  }
-  return true;
-}
-
-function onEnd(this: OwnedSocket): void {
-  guard(this.client!, 'ended');
-}
-
-function onDrain(this: OwnedSocket): void {
-  guard(this.client!, 'drained');
-}
-
-function onTurn(client: Client): void {
-  guard(client, 'readPending');
-}
-
-function guard(client: Client, what: 'ended' | 'drained' | 'readPending'): void {
-  try {
-    client[what]();
-  } catch (error) {
-    client.threw(error);
-  }
-}
-
-function onClose(this: OwnedSocket): void {
-  const client = this.client!;
-  try {
-    client.closed();
-  } catch (error) {
-    client.context.exception('the end of a client connection', error);
-  }
-}
-
-/** 'close' follows and does the work; without a listener the error would end the thread. */
-function onError(): void {}

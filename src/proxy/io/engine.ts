@@ -7,7 +7,7 @@ import type { ListenerSpec, Snapshot } from '../../routing/snapshot.ts';
 import type { Scoreboard } from '../../scoreboard/scoreboard.ts';
 import type { EngineEvent, NodeSignal, Outcome } from '../outcome.ts';
 import { BorrowedReads, borrowedReadsWork } from './borrowed-reads.ts';
-import { onBorrowedRead } from './client.ts';
+import { onBorrowedRead } from './client-events.ts';
 import { Context } from './context.ts';
 import { SnapshotHolds } from './holds.ts';
 import { Listener } from './listener.ts';
