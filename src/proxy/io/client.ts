@@ -151,7 +151,10 @@ export class Client extends Timed {
     this.receive(bytes);
     const attempt = this.#exchange?.attempt;
     const gone =
-      this.#pending === null && body?.keptBytes === 0 && attempt?.sending && attempt.upstream.socket.writableLength === 0;
+      this.#pending === null &&
+      body?.keptBytes === 0 &&
+      attempt?.sending &&
+      attempt.upstream.socket.writableLength === 0;
     if (gone !== true) this.#bodyBuffer = null;
   }
 
