@@ -1,8 +1,8 @@
-/** The same tables over TLS, in one write each: what is read there is read by the same rules. */
+/** The same tables over TLS, three ways too: what is read there is read by the same rules. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Scope } from '../helpers/scope.ts';
 import { type Expanded, type Looks, type RequestCase, type ResponseCase, readTable } from './cases.ts';
-import { judgeRequest, judgeResponse } from './judge.ts';
+import { judgeRequest, judgeResponse, judgeThreeWays } from './judge.ts';
 import { type Lanes, openLanes } from './lanes.ts';
 
 const scope = new Scope();
@@ -23,11 +23,19 @@ function overTls(one: Expanded<RequestCase>): Expanded<RequestCase> {
   return one.it.node ? { ...one, it: { ...one.it, node: one.it.node.map(proto) } } : one;
 }
 
+/**
+ * That such an answer was cut, TLS tells by an end without close_notify, which Node's client takes for any other end:
+ * test/proxy/io/tls.test.ts asks openssl.
+ */
+const untold = ({ cut, request }: ResponseCase): boolean => cut === true && request?.includes('HTTP/1.0') === true;
+
 for (const table of ['request-framing.yaml', 'request-line.yaml', 'fields.yaml', 'forwarding.yaml']) {
   describe.concurrent(table, () => {
     for (const one of readTable<RequestCase>(table)) {
       it(one.title, async () => {
-        expect(await lanes.with((lane) => judgeRequest(lane, overTls(one), 'whole'))).toEqual([]);
+        expect(
+          await lanes.with((lane) => judgeThreeWays((pieces) => judgeRequest(lane, overTls(one), pieces))),
+        ).toEqual([]);
       });
     }
   });
@@ -35,8 +43,9 @@ for (const table of ['request-framing.yaml', 'request-line.yaml', 'fields.yaml',
 
 describe.concurrent('responses.yaml', () => {
   for (const one of readTable<ResponseCase>('responses.yaml')) {
+    if (untold(one.it)) continue;
     it(one.title, async () => {
-      expect(await lanes.with((lane) => judgeResponse(lane, one, 'whole'))).toEqual([]);
+      expect(await lanes.with((lane) => judgeThreeWays((pieces) => judgeResponse(lane, one, pieces)))).toEqual([]);
     });
   }
 });

@@ -280,6 +280,27 @@ describe('handshakes', () => {
 });
 
 describe('openssl s_client', () => {
+  it.each([
+    ['broken by its node', 'cut', 1],
+    ['that its node ended', 'ended', 0],
+  ])('an answer without a length, %s, is told from another by its end', async (_, how, code) => {
+    const { port, node } = await setup(both());
+    node.respond = (_request, connection) => {
+      connection.socket.write('HTTP/1.1 200 OK\r\n\r\nhello', () => {
+        if (how === 'cut') setTimeout(() => connection.socket.resetAndDestroy(), 50);
+        else connection.socket.end();
+      });
+    };
+    const client = spawn('openssl', ['s_client', '-quiet', '-connect', `127.0.0.1:${port}`]);
+    testScope().own({ stop: () => void client.kill() });
+    const said: string[] = [];
+    for (const stream of [client.stdout, client.stderr]) stream.on('data', (text) => said.push(String(text)));
+    client.stdin.write('GET / HTTP/1.0\r\nHost: one.test\r\n\r\n');
+    await until('its end', () => client.exitCode !== null);
+    expect([client.exitCode, said.join('').includes('unexpected eof')]).toEqual([code, code === 1]);
+    expect(said.join('')).toContain('hello');
+  });
+
   it('is served, and verifies what it gets', async () => {
     const { port } = await setup(both());
     const command = `printf 'GET / HTTP/1.1\\r\\nHost: two.test\\r\\nConnection: close\\r\\n\\r\\n' | openssl s_client -quiet -connect 127.0.0.1:${port} -servername two.test -verify_hostname two.test -verify_return_error -CAfile '${two.files.cert}'`;
