@@ -23,6 +23,8 @@ import type { Leave } from './writes.ts';
 
 const mustPark = -3;
 const mustRefuse = -4;
+/** Where writes may wait for less, none waits that may need not. */
+const patientMs: Millis = 1000;
 
 /** Scratch of one look, per process: nothing is left in it between calls. */
 const record = new PrimaryRecord();
@@ -96,7 +98,10 @@ export class WritePlacement extends Placement implements ParkedWrite {
   }
 
   override failed(attempt: Attempt, failure: Failure, rule: FailureRule): boolean {
-    if (this.retries.sent) return false;
+    if (this.retries.sent) {
+      if (failure === 'reset' && this.#isPatient()) this.#room.broke(attempt.node.row.slot, this.context.hrtime());
+      return false;
+    }
     this.lastFailure = failure;
     if (failure !== 'refused' && failure !== 'connect-timeout') return super.failed(attempt, failure, rule);
     this.#room.refused(this, attempt.node.row.slot, this.context.hrtime());
@@ -144,6 +149,8 @@ export class WritePlacement extends Placement implements ParkedWrite {
     if (now >= this.#deadline) return this.#gaveUp('parkTimeouts');
     this.#parkedBytes = exchange.head.raw.length + exchange.body.keptBytes;
     const writes = this.#gauge('parked', 1);
+    // A pause that may be for nothing must cost no write.
+    if (writes > parking.writes / 2) this.#room.waitNoMore();
     const bytes = this.#gauge('parkedBytes', this.#parkedBytes);
     this.#parkedAt = now;
     if (writes > parking.writes || bytes > parking.bytes) return this.#gaveUp('parkFull');
@@ -151,6 +158,12 @@ export class WritePlacement extends Placement implements ParkedWrite {
     exchange.client.waitUntil(this.#deadline);
     // The rest of the body stays in the client's socket.
     if (!exchange.body.complete) exchange.client.readOn(false);
+  }
+
+  /** Whether a short wait costs no write here. */
+  #isPatient(): boolean {
+    const { writes, time } = this.pool.row.primary!.parking;
+    return writes > 1 && time >= patientMs;
   }
 
   #gauge(gauge: 'parked' | 'parkedBytes', by: number): number {

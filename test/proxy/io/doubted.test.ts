@@ -79,4 +79,42 @@ describe('after a connection to the primary broke', () => {
     expect(statusOf(await ask(made.world.port, get('/read')))).toBe(200);
     expect(node.connections).toHaveLength(before);
   });
+
+  it('new writes wait a moment, once a second at most: the port of a dying process still takes connections', async () => {
+    const made = await primaryWorld();
+    made.lease(0, 1);
+    const { node, clients, doomed } = await broken(made);
+    const before = node.connections.length;
+    node.respond = (_, connection) => connection.socket.resetAndDestroy();
+    doomed.socket.resetAndDestroy();
+    await clients[2]!.answers(1);
+    await clients[0]!.send(post('/next'));
+    await until('parked', () => made.parked === 1);
+    expect(node.connections).toHaveLength(before);
+    expect(statusOf((await clients[0]!.answers(2))[1]!)).toBe(502);
+    // Whoever breaks connections does not stop the writes of all.
+    node.respond = sayWhat;
+    const parkedBefore = made.count('parked');
+    expect(statusOf(await ask(made.world.port, post('/more')))).toBe(200);
+    expect(made.count('parked')).toBe(parkedBefore);
+    await made.quiet(3);
+  });
+
+  it('no write is lost to that wait: where it would fill the room, it ends', async () => {
+    const made = await primaryWorld({ parking: { writes: 4 } });
+    made.lease(0, 1);
+    const { node, clients, doomed } = await broken(made);
+    node.respond = sayWhat;
+    doomed.socket.resetAndDestroy();
+    await clients[2]!.answers(1);
+    const many = Array.from({ length: 4 }, (_, i) => ask(made.world.port, post(`/more${i}`)));
+    expect((await Promise.all(many)).map(statusOf)).toEqual([200, 200, 200, 200]);
+    const none = await primaryWorld({ parking: { writes: 0 } });
+    none.lease(0, 1);
+    const other = await broken(none);
+    other.node.respond = sayWhat;
+    other.doomed.socket.resetAndDestroy();
+    await other.clients[2]!.answers(1);
+    expect(statusOf(await ask(none.world.port, post('/next')))).toBe(200);
+  });
 });
