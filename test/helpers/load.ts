@@ -77,6 +77,8 @@ export class Load {
         const result = await connection.exchange(request);
         if (result === 'refused' && this.#options.refusedEnds) return;
         if (!this.#count(result, request, connection.answered)) connection = connection.drop();
+        // Whoever is refused does not knock without pause.
+        if (result === 'refused') await new Promise((resolve) => setTimeout(resolve, 20));
         if (this.#options.thinkMs) await new Promise((resolve) => setTimeout(resolve, this.#options.thinkMs));
       }
     } finally {

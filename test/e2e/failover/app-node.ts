@@ -7,6 +7,8 @@
  *   GET  /health         { role, epoch, position, lag, primaryHeard }
  *   POST /promote, /demote, /rejoin   the hooks
  *   POST /replicate      from the primary: entries behind a common point; whatever is else there is thrown away
+ *   GET  /events, or an upgrade   streams without end (node-streams.ts)
+ *   GET  /arrived        when the first and the last write of each epoch came here, admitted or not
  *
  * Epochs are checked by docs/examples/epoch-guard.mjs, the program that users are shown. Role and log are on disk, so
  * that a node that was killed comes back as what it was. What it shows may lag behind what it has (`lagMs`).
@@ -16,6 +18,7 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { epochGuard } from '../../../docs/examples/epoch-guard.mjs';
+import { openStream, sendEvents } from './node-streams.ts';
 
 export interface NodeArgs {
   readonly name: string;
@@ -62,11 +65,15 @@ let primaryEpoch = Number(keptEpoch);
 /** Entries up to here are shown to readers. */
 let shown = log.length;
 let heardAt = 0;
+/** As `X-HA-Epoch` said, ms since 1970. */
+const arrived: Record<string, { first: number; last: number }> = {};
 /** As far as each peer is known to be; null: it does not answer. */
 const peers = new Map<string, number | null>(args.peers.map((url) => [url, null]));
 
 function setRole(next: 'primary' | 'replica', epoch = 0): void {
   if (role === next && primaryEpoch === epoch) return;
+  // Whom it knew as primary of before may be gone.
+  if (role !== 'primary' && next === 'primary') for (const url of peers.keys()) peers.set(url, null);
   role = next;
   primaryEpoch = epoch;
   writeFileSync(files.role, `${next} ${epoch}`);
@@ -132,6 +139,24 @@ async function pushNow(url: string): Promise<void> {
   }
 }
 
+/** Until as many follow as a write needs, one at least; or all have answered, or not in time. */
+async function followed(): Promise<void> {
+  let following = 0;
+  await new Promise<void>((resolve) => {
+    const all = [...peers.keys()].map(async (url) => {
+      await push(url);
+      if (peers.get(url) !== null && ++following >= args.copies) resolve();
+    });
+    void Promise.all(all).then(() => resolve());
+  });
+}
+
+function arrives(request: IncomingMessage): void {
+  const epoch = String(request.headers['x-ha-epoch'] ?? 0);
+  const now = Date.now();
+  arrived[epoch] = { first: arrived[epoch]?.first ?? now, last: now };
+}
+
 async function write(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const id = new URL(request.url ?? '/', 'http://x').searchParams.get('id') ?? '';
   await text(request);
@@ -186,15 +211,18 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     return json(response, { status: 'ok', role, epoch: guard.epoch, position: shown, lag: 0, primaryHeard });
   }
   if (path === '/entries') return json(response, log);
+  if (path === '/arrived') return json(response, arrived);
   if (path === '/read') return json(response, { node: args.name, position: shown, last: log[shown - 1]?.id ?? null });
+  if (path === '/write') arrives(request);
   if (!guard.admit(request, response)) return void request.resume();
   if (path === '/write') return write(request, response);
+  if (path === '/events') return sendEvents(request, response);
   const body = await text(request);
   if (path === '/replicate') return replicate(JSON.parse(body) as Push, response);
   if (path === '/promote') {
     setRole('primary', guard.epoch);
-    // Whoever follows is known before the first write comes.
-    await Promise.all([...peers.keys()].map(push));
+    // Whoever follows is known before the first write comes; nobody waits for one that is cut off.
+    await followed();
     return json(response, { position: log.length });
   }
   if (path === '/demote') {
@@ -212,5 +240,6 @@ setInterval(() => {
 const server = http.createServer((request, response) => {
   answer(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)));
 });
+server.on('upgrade', (request, socket) => openStream(request, socket, args.name));
 server.keepAliveTimeout = 60_000;
 server.listen(args.port, args.host, () => process.stdout.write('listening\n'));

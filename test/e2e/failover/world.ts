@@ -117,9 +117,11 @@ export async function startReplicaNodes(
   return nodes;
 }
 
-/** Ids that were acknowledged, ids whose outcome nobody knows, and what else went wrong. */
+/** Ids that were acknowledged and when, and what went wrong. */
 export class Writers {
   readonly acknowledged: string[] = [];
+  /** Of each of them: when its client had the answer, ms since 1970. */
+  readonly times: number[] = [];
   readonly load: Load;
   static #next = 0;
 
@@ -132,6 +134,7 @@ export class Writers {
       judge: (answer, request) => {
         if (statusOf(answer) !== 200) return answer.start;
         this.acknowledged.push(/id=(\S+)/.exec(request)?.[1] ?? '');
+        this.times.push(Date.now());
         return null;
       },
     });
@@ -151,6 +154,26 @@ export class Writers {
     }
     return { lost: this.acknowledged.filter((id) => !seen.has(id)), doubled };
   }
+}
+
+/** The longest time in which none of these writers was told of a write, between two moments; ms. */
+export function longestPause(writers: readonly Writers[], from: number, to: number): number {
+  const told = writers.flatMap(({ times }) => times.slice(times.findLastIndex((at) => at <= from) + 1));
+  let [last, longest] = [from, 0];
+  for (const at of [...told.filter((at) => at < to), to].sort((a, b) => a - b)) {
+    longest = Math.max(longest, at - last);
+    last = at;
+  }
+  return longest;
+}
+
+/** When the first write of an epoch above this one began, by the word of these nodes, ms since 1970; null: none has. */
+export async function firstWriteAbove(nodes: readonly ReplicaNode[], epoch: number): Promise<number | null> {
+  const newest = await Promise.all(nodes.map((node) => node.newest()));
+  const further = nodes.filter((_, index) => (newest[index]?.epoch ?? 0) > epoch);
+  const logs = await Promise.all(further.map((node) => node.entries()));
+  const firsts = logs.flatMap((log) => log.find((entry) => entry.epoch > epoch)?.at ?? []);
+  return firsts.length === 0 ? null : Math.min(...firsts);
 }
 
 /** A pool of these nodes with failover and split. */
@@ -177,6 +200,14 @@ export interface PoolShown {
   readonly reason: string;
   readonly nodes: readonly { readonly id: string; readonly up: boolean | null; readonly returning: boolean }[];
   readonly writes: { readonly sent: boolean; readonly why: string };
+  readonly lastChange: ChangeShown | null;
+}
+
+/** RFC 3339 in the agreed clock, which all members of one machine show alike. */
+export interface ChangeShown {
+  readonly chosenAt: string | null;
+  readonly fencedAt: string | null;
+  readonly openedAt: string | null;
 }
 
 export async function failoverOf(ask: (path: string) => Promise<Response>, pool = 'app'): Promise<PoolShown> {

@@ -1,0 +1,76 @@
+/** Several evenkeels as processes in front of the app nodes of world.ts: what their tests ask of all of them. */
+import { expect } from 'vitest';
+import type { Load } from '../../helpers/load.ts';
+import { until } from '../../helpers/poll.ts';
+import type { Processes, Seat } from '../cluster/processes.ts';
+import { spread } from '../cluster/prove.ts';
+import { type ChangeShown, failoverOf, type PoolShown, type ReplicaNode, type Writers } from './world.ts';
+
+export interface World {
+  readonly nodes: readonly ReplicaNode[];
+  readonly members: Processes;
+  readonly writers: readonly Writers[];
+  readonly readers: readonly Load[];
+}
+
+export const patient = { withinMs: 60_000 };
+
+export const shown = (members: Processes, seat: Seat): Promise<PoolShown> =>
+  failoverOf((path) => members.ask(seat, path));
+
+/** These members, without others all that run, agree about it. */
+export const agreed = (
+  members: Processes,
+  wanted: Partial<PoolShown>,
+  seats: readonly Seat[] = members.running,
+): Promise<PoolShown> =>
+  until(
+    `failover ${JSON.stringify(wanted)} on ${seats.map(({ name }) => name).join(', ')}`,
+    async () => {
+      const all = await Promise.all(seats.map((seat) => shown(members, seat)));
+      const isSo = (one: PoolShown): boolean =>
+        Object.entries(wanted).every(([key, value]) => one[key as keyof PoolShown] === value);
+      if (!all.every(isSo)) throw new Error(JSON.stringify(all));
+      return all[0];
+    },
+    patient,
+  );
+
+export const acknowledgedBy = (writers: readonly Writers[]): number =>
+  writers.reduce((sum, one) => sum + one.acknowledged.length, 0);
+
+/** Until these have been told of more writes. */
+export async function going(writers: readonly Writers[], more = 20): Promise<void> {
+  const before = acknowledgedBy(writers);
+  await until('more writes', () => acknowledgedBy(writers) > before + more, patient);
+}
+
+/** Ends all clients. Whatever a writer was told is in the log of who is primary now, and nothing is there twice. */
+export async function judgeLogs({ members, nodes, writers, readers }: World): Promise<void> {
+  await Promise.all([...writers.map((one) => one.stop()), ...readers.map((one) => one.stop())]);
+  const { primary } = await agreed(members, { state: 'NORMAL' });
+  const log = await nodes.find(({ name }) => name === primary)!.entries();
+  for (const one of writers) expect(one.judge(log)).toEqual({ lost: [], doubled: [] });
+}
+
+/** From a fault to the next write, and what it is made of, ms. */
+export interface Steps {
+  /** To the first write that the next primary begins. */
+  readonly total: number;
+  /** To the agreed choice of another. */
+  readonly detect: number;
+  readonly fence: number;
+  /** Its promotion, to the agreed opening of its epoch. */
+  readonly promote: number;
+}
+
+export function stepsOf(faultAt: number, firstAt: number, change: ChangeShown | null): Steps {
+  const at = (moment: string | null | undefined): number => Date.parse(moment ?? '');
+  const [chosen, fenced, opened] = [at(change?.chosenAt), at(change?.fencedAt), at(change?.openedAt)];
+  return { total: firstAt - faultAt, detect: chosen - faultAt, fence: fenced - chosen, promote: opened - fenced };
+}
+
+export const stepsText = (steps: readonly Steps[]): string =>
+  (['total', 'detect', 'fence', 'promote'] as const)
+    .map((name) => `  ${name}: ${spread(steps.map((one) => one[name]))}`)
+    .join('\n');
