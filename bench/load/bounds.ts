@@ -24,14 +24,9 @@ const absolute = (what: string, scenario: string, figure: string, atMost: number
 export const bounds: readonly Bound[] = [
   ...row('CPU per request, 100 B', '100b', 'cpu', { nginx: 1.25, haproxy: 1.2, undici: 0.5, 'http-proxy-3': 0.25 }),
   ...row('CPU per request, 100 B, access log on', '100b-log', 'cpu', { nginx: 1.4 }),
-  {
-    what: 'CPU per request, 100 B, 8 requests pipelined to a node',
-    scenario: null,
-    figure: 'cpu',
-    against: 'nginx',
-    atMost: 1,
-    whyNot: 'evenkeel does not pipeline to nodes',
-  },
+  ...row('CPU per request, 100 B, 8 requests at once on a connection to a node', '100b-pipelining', 'cpu', {
+    nginx: 1,
+  }),
   ...row('CPU per request, 100 B, nodes over unix sockets, nginx over TCP', '100b-unix', 'cpu', { nginx: 1 }),
   ...row('CPU per request, 10 KiB', '10k', 'cpu', { nginx: 1.15 }),
   ...row('CPU per request, 1 MiB', '1m', 'cpu', { nginx: 0.7, haproxy: 1 }),

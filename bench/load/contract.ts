@@ -26,6 +26,8 @@ export interface Setup {
   readonly routes: number;
   /** Data threads, worker processes, threads. The Node references always have one. */
   readonly workers: number;
+  /** Requests at once on one connection to a node: evenkeel alone does that. */
+  readonly pipelining: number;
 }
 
 export const plainSetup: Setup = {
@@ -36,6 +38,7 @@ export const plainSetup: Setup = {
   accessLog: false,
   routes: 0,
   workers: 1,
+  pipelining: 1,
 };
 
 export interface Subject {

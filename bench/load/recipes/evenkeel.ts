@@ -19,7 +19,13 @@ export function evenkeel(stand: Stand): Recipe {
     listen: certificate === null ? address : [{ address, tls: { cert: certificate.cert, key: certificate.key } }],
     workers: setup.workers,
     // Its default of 1024 requests at once per node would refuse a crowd that its peers let in.
-    pools: { app: { nodes, limits: { maxConnections: stand.connections } } },
+    pools: {
+      app: {
+        nodes,
+        limits: { maxConnections: stand.connections },
+        upstream: setup.pipelining === 1 ? undefined : { pipelining: setup.pipelining },
+      },
+    },
     routes:
       setup.routes === 0
         ? undefined
