@@ -117,7 +117,8 @@ export class FailoverBoard {
     const target = node === null ? null : (place.nodes.get(node) ?? null);
     const now = this.#now();
     const may = writeUntil > now && target !== null;
-    const mode = !may ? otherwise : pool.lacking === '' ? 'send' : 'park';
+    const waits = written.fencing ? 'drain' : 'park';
+    const mode = may && pool.lacking === '' ? 'send' : may || otherwise === 'park' ? waits : 'refuse';
     const until = mode === 'send' ? writeUntil : 0;
     this.#primary.write(place.slot, { mode, epoch, node: target, writeUntil: until, cutAt, forks }, now);
     for (const name of place.nodes.keys()) this.#reader(pool, name);

@@ -19,10 +19,13 @@
 import type { Millis } from '../base/ids.ts';
 import { maxNodes, maxPools, maxThreads, nodeCell, poolCell } from './layout.ts';
 
-/** none: nothing is known yet. send: under a lease. park: writes wait. refuse: they are answered with 503. */
-export const primaryMode = { none: 0, send: 1, park: 2, refuse: 3 } as const;
+/**
+ * none: nothing is known yet. send: under a lease. park: writes wait. refuse: they are answered with 503. drain: they
+ * wait, the epoch ends, and tunnels, which would never end by themselves, are cut at once.
+ */
+export const primaryMode = { none: 0, send: 1, park: 2, refuse: 3, drain: 4 } as const;
 export type PrimaryMode = keyof typeof primaryMode;
-const modes: readonly PrimaryMode[] = ['none', 'send', 'park', 'refuse'];
+const modes: readonly PrimaryMode[] = ['none', 'send', 'park', 'refuse', 'drain'];
 
 /** The position of the new primary when an epoch was opened; null: its nodes report none. */
 export interface Fork {

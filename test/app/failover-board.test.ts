@@ -54,6 +54,16 @@ describe('writes', () => {
     expect(record().mode).toBe('refuse');
   });
 
+  it('wait, and tunnels are cut, when the end of an epoch begins', () => {
+    const { board, record } = world();
+    board.write({ ...open, writeUntil: 0, fencing: true });
+    expect(record()).toMatchObject({ mode: 'drain', writeUntil: 0, slot: 3, cutAt: 5250 });
+    board.write({ ...open, writeUntil: 0, fencing: true, otherwise: 'refuse' });
+    expect(record().mode).toBe('refuse');
+    board.write(open);
+    expect(record().mode).toBe('send');
+  });
+
   it('do not begin under a lease that is over already, or for a node that has no row', () => {
     const { board, record, pass } = world();
     pass(4001);

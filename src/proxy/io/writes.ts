@@ -3,7 +3,8 @@
  *
  *   begin: count it, then read the record and a fresh clock, then the first byte    (else the count is taken back)
  *   stands: asked before bytes are passed on, either way
- *   cut: at the end of its epoch's last lease, or as soon as the record has another epoch
+ *   cut: at the end of its epoch's last lease, or as soon as the record has another epoch; tunnels before that, when the
+ *        end of the epoch begins (`drain`): a switch would wait for them to its last moment, and every write with it
  *   end: the answer is in the kernel's hands whole, or both connections are gone
  *
  * Counting comes before reading: control stores a record first and reads the count then, so of a write that begins and
@@ -47,6 +48,10 @@ export class Write {
     return false;
   }
 
+  get isTunnel(): boolean {
+    return this.exchange.status === 101;
+  }
+
   /** Pass what this returns as the callback of each write of the answer. */
   passing(then?: () => void): () => void {
     this.#unflushed++;
@@ -66,7 +71,7 @@ export class Write {
       client.flushing ??= new Set();
       client.flushing.add(this);
       // What passed through a tunnel is not followed write by write: its end is that of the connection.
-      if (this.exchange.status !== 101) this.#endIfFlushed();
+      if (!this.isTunnel) this.#endIfFlushed();
     }
   }
 
@@ -152,6 +157,8 @@ class HeldWrites {
   /** Cuts what is over. Returns when the next lease ends, as far as is known. */
   look(now: Millis): Millis {
     let next = Number.POSITIVE_INFINITY;
+    this.#context.scoreboard.primary.read(this.pool, this.#record);
+    if (this.#record.mode === 'drain') for (const write of [...this.#writes]) if (write.isTunnel) write.cut();
     for (const epoch of [...this.#cutAt.keys()]) {
       const end = this.#endOf(epoch);
       if (end > now) next = Math.min(next, end);

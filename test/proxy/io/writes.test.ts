@@ -341,6 +341,22 @@ describe('a tunnel is a write for its life (2.4)', () => {
     expect(made.world.outcomes[0]).toMatchObject({ status: 101, end: 'cut', epoch: 4 });
   });
 
+  it('it is cut as soon as a switch drains the primary, which other writes may outlast', async () => {
+    const made = await primaryWorld();
+    made.lease(0, 4);
+    const { client, connection } = await tunnel(made);
+    const writer = made.world.client();
+    await writer.send(post('/w'));
+    const other = await until('the write', () => made.nodes[0]!.connections.find((one) => one !== connection));
+    await until('two are held', () => made.writing === 2);
+    made.say({ mode: 'drain', epoch: 4, node: made.place(0), cutAt: hrtime() + 60_000 });
+    await client.ended();
+    await until('one is held', () => made.writing === 1);
+    other.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    expect(statusOf((await writer.answers(1))[0]!)).toBe(200);
+    await made.quiet(1);
+  });
+
   it('nothing passes either way once the record has another epoch', async () => {
     const made = await primaryWorld();
     made.lease(0, 4);
