@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 
 const everyMs = 10;
 /** Of each event, so that a reader who stands still is soon behind. */
-const padding = 'x'.repeat(16 * 1024);
+const padding = 'x'.repeat(64 * 1024);
 
 const epochOf = (request: IncomingMessage): number => Number(request.headers['x-ha-epoch'] ?? 0);
 
