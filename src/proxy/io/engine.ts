@@ -56,7 +56,7 @@ export class Engine implements EngineContract {
   readonly #listeners = new Map<number, Listener>();
   readonly #ticker: ReturnType<typeof setInterval>;
   #drainedTold = false;
-  #tested: Promise<void> | null = null;
+  readonly #tested = new Map<'tcp' | 'tls', Promise<void>>();
 
   constructor(options: EngineOptions) {
     this.#context = new Context(options, {
@@ -82,8 +82,7 @@ export class Engine implements EngineContract {
   }
 
   async listen(spec: ListenerSpec): Promise<void> {
-    this.#tested ??= this.#testReads();
-    await this.#tested;
+    await this.#testReads(spec.tls === null ? 'tcp' : 'tls');
     const listener = new Listener(spec, this.#context);
     await listener.open();
     const old = this.#listeners.get(spec.slot);
@@ -91,15 +90,24 @@ export class Engine implements EngineContract {
     await old?.close();
   }
 
-  async #testReads(): Promise<void> {
+  /** Before the first listener of its kind. */
+  #testReads(over: 'tcp' | 'tls'): Promise<void> {
+    const known = this.#tested.get(over) ?? this.#testReadsOver(over);
+    this.#tested.set(over, known);
+    return known;
+  }
+
+  async #testReadsOver(over: 'tcp' | 'tls'): Promise<void> {
     const context = this.#context;
-    if (await borrowedReadsWork()) context.borrowedReads = BorrowedReads.into(context.shared, onBorrowedRead);
-    if (context.borrowedReads !== null) return;
+    const reads = (await borrowedReadsWork(over)) ? BorrowedReads.into(context.shared, onBorrowedRead) : null;
+    if (over === 'tcp') context.borrowedReads = reads;
+    else context.borrowedTlsReads = reads;
+    if (reads !== null) return;
     context.options.onEvent({
       level: 'info',
       event: 'reads-not-borrowed',
-      message: `sockets of clients read the slower way, since Node ${process.version} has no other`,
-      fields: { node: process.version },
+      message: `sockets of clients (${over}) read the slower way, since Node ${process.version} has no other`,
+      fields: { node: process.version, over },
     });
   }
 
