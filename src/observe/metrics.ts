@@ -376,6 +376,21 @@ const nodeFamilies: readonly Family[] = [
   counter('node_connect_seconds_total', 'Time spent on connecting.', nodeCount('connectMs', 1000)),
   counter('node_reuses_total', 'Requests that went over a kept connection.', nodeCount('reused')),
   counter(
+    'node_pipelined_writes_total',
+    'Writes of one or more requests to a connection that they share.',
+    nodeCount('pipelinedWrites'),
+  ),
+  counter(
+    'node_pipelined_again_total',
+    'Requests that were sent again because the connection that they shared ended or stood still.',
+    nodeCount('pipelinedAgain'),
+  ),
+  counter(
+    'node_pipelining_pauses_total',
+    'Times that requests got connections of their own for a while.',
+    nodeCount('pipeliningPauses'),
+  ),
+  counter(
     'node_first_byte_seconds_total',
     'Time from requests to the first byte of their answers.',
     nodeCount('ttfbMs', 1000),

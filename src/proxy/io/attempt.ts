@@ -205,16 +205,17 @@ export class Attempt implements UpstreamUser, InLine {
     this.givenUp = null;
     this.exchange.status = head.status;
     this.exchange.placement!.answered(this, head);
-    this.#keepAlive = head.keepAlive && !(this.pipeline !== null && this.#hidesBody(head));
+    this.#keepAlive = head.keepAlive && (this.pipeline === null || this.#endsPlainly(head));
     this.#idleMs = this.node.limits.idleTimeout;
     if (head.keepAliveTimeout >= 0) this.#idleMs = Math.min(this.#idleMs, head.keepAliveTimeout * 1000 - 1000);
     if (this.pipeline !== null) this.pipeline.idleMs = this.#idleMs;
     return true;
   }
 
-  /** Says that a body follows where none may: some nodes send one, and the next one's answer would begin with it. */
-  #hidesBody({ status, codings, givenLength }: ResponseHead): boolean {
-    return !hasBody(this.exchange.head.method, status) && (codings > 0 || (status === 204 && givenLength > 0));
+  /** Where the answer tells of a body that it may not have, a node may send one: the next answer would begin with it. */
+  #endsPlainly({ minor, status, codings, givenLength }: ResponseHead): boolean {
+    if (minor === 0) return false;
+    return hasBody(this.exchange.head.method, status) || (codings === 0 && (status !== 204 || givenLength <= 0));
   }
 
   /** After answerBegins() said no: so many bytes were read behind the head. */
@@ -318,7 +319,10 @@ export class Attempt implements UpstreamUser, InLine {
 
   /** What came is no HTTP answer. Behind another answer it may be the rest of that one. */
   answerRefused(detail: string): void {
-    if (this.pipeline?.mayBeOthers(this)) return this.pipeline.close(detail);
+    if (this.pipeline?.mayBeOthers(this)) {
+      this.node.count('badAnswers');
+      return this.pipeline.close(detail);
+    }
     this.#fail('bad-answer', detail);
   }
 
@@ -392,7 +396,7 @@ export class Attempt implements UpstreamUser, InLine {
     this.leave({ failed: false, keep: false });
   }
 
-  /** Its connection ended, and the node has not begun with it, or not to be blamed: it goes out again, for free. */
+  /** Its connection ended before a byte of its answer, and whose fault that was is not known: it goes out again, for free. */
   goAgain(): void {
     if (this.#left) return;
     this.node.count('pipelinedAgain');

@@ -214,8 +214,10 @@ export class Pipeline implements UpstreamUser {
     // It was sent elsewhere.
     if (at === -1) return;
     if (at >= this.#sent) this.#line.splice(at, 1);
-    else if (attempt.whole) return this.pass(this.#behind, keep);
-    else if (attempt.givenUp === null && (failed || attempt.begun || this.#reading === attempt)) {
+    else if (attempt.whole) {
+      assert(at === 0, 'answers come in the order of their requests');
+      return this.pass(this.#behind, keep);
+    } else if (attempt.givenUp === null && (failed || attempt.begun || this.#reading === attempt)) {
       this.#line.splice(at, 1);
       this.#sent--;
       return this.close(failed ? 'an answer failed' : 'a client went away within its answer');

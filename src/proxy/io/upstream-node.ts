@@ -161,7 +161,7 @@ export class UpstreamNode {
     this.count('pipeliningPauses');
     const { pool, id } = this.row;
     this.context.options.onEvent({
-      level: 'debug',
+      level: ms >= 10_000 ? 'warn' : 'debug',
       event: 'pipelining-paused',
       message: `requests to node ${id} of pool ${pool} get connections of their own for ${ms / 1000} s: ${why}`,
       fields: { pool, node: id, ms, why },
