@@ -12,7 +12,7 @@ import { Net, noNetworks } from '../cluster/net.ts';
 import { Processes, type Seat } from '../cluster/processes.ts';
 import { print, proving } from '../cluster/prove.ts';
 import type { Entry } from './app-node.ts';
-import { agreed, patient, type Steps, shown, stepsOf, stepsText } from './members.ts';
+import { agreed, changeAfter, patient, type Steps, shown, stepsOf, stepsText } from './members.ts';
 import { firstWriteAbove, poolOf, type ReplicaNode, startReplicaNodes } from './world.ts';
 
 const missing = noNetworks();
@@ -126,7 +126,7 @@ async function cutOff({ net, members, nodes, clients }: World): Promise<Steps> {
     [0, 1, 2, 3, 4, 5].filter((room) => room !== 3 + old),
   );
   const first = await until('a write of the next epoch', () => firstWriteAbove(others, epoch), patient);
-  const { lastChange } = await shown(members, members.seats[0]!);
+  const change = await changeAfter(members, epoch, members.seats[0]!);
   // Nothing of the epoch that was over was begun later, on the node that did not know, either.
   const late = (await nodes[old]!.entries()).filter((entry) => entry.epoch <= epoch && entry.at > first);
   expect(late).toEqual([]);
@@ -134,7 +134,7 @@ async function cutOff({ net, members, nodes, clients }: World): Promise<Steps> {
   await agreed(members, { state: 'NORMAL' });
   const before = clients.acknowledged().length;
   await until('more writes', () => clients.acknowledged().length > before + 20, patient);
-  return stepsOf(at, first, lastChange);
+  return stepsOf(at, first, change);
 }
 
 async function judge({ members, nodes, clients }: World): Promise<void> {

@@ -36,6 +36,13 @@ export const agreed = (
     patient,
   );
 
+/** When the steps to the epoch after this one were agreed, as a member shows it. */
+export const changeAfter = (members: Processes, epoch: number, seat: Seat): Promise<ChangeShown> =>
+  until('the steps of the change', async () => {
+    const now = await shown(members, seat);
+    return now.epoch > epoch && now.lastChange?.openedAt != null ? now.lastChange : null;
+  });
+
 export const acknowledgedBy = (writers: readonly Writers[]): number =>
   writers.reduce((sum, one) => sum + one.acknowledged.length, 0);
 
@@ -64,9 +71,9 @@ export interface Steps {
   readonly promote: number;
 }
 
-export function stepsOf(faultAt: number, firstAt: number, change: ChangeShown | null): Steps {
-  const at = (moment: string | null | undefined): number => Date.parse(moment ?? '');
-  const [chosen, fenced, opened] = [at(change?.chosenAt), at(change?.fencedAt), at(change?.openedAt)];
+export function stepsOf(faultAt: number, firstAt: number, change: ChangeShown): Steps {
+  const at = (moment: string | null): number => Date.parse(moment ?? '');
+  const [chosen, fenced, opened] = [at(change.chosenAt), at(change.fencedAt), at(change.openedAt)];
   return { total: firstAt - faultAt, detect: chosen - faultAt, fence: fenced - chosen, promote: opened - fenced };
 }
 

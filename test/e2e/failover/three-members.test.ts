@@ -7,7 +7,17 @@ import { pause, until } from '../../helpers/poll.ts';
 import { type Scope, testScope } from '../../helpers/scope.ts';
 import { Processes, type Seat } from '../cluster/processes.ts';
 import { print, proving, spread } from '../cluster/prove.ts';
-import { agreed, going, judgeLogs, patient, type Steps, shown, stepsOf, stepsText, type World } from './members.ts';
+import {
+  agreed,
+  changeAfter,
+  going,
+  judgeLogs,
+  patient,
+  type Steps,
+  stepsOf,
+  stepsText,
+  type World,
+} from './members.ts';
 import { firstWriteAbove, longestPause, poolOf, startReplicaNodes, Writers } from './world.ts';
 
 const rounds = proving(3, 100);
@@ -17,7 +27,9 @@ const clients = proving(4, 11);
 async function start(scope: Scope): Promise<World> {
   const nodes = await startReplicaNodes(scope, ['a', 'b', 'c']);
   const members = await Processes.of(scope, 3);
-  const more = { pools: { app: poolOf(nodes) } };
+  // Measured with checks as they are by default; the short form is patient with a processor that others use.
+  const checks = rounds === 100 ? { health: { path: '/health' } } : {};
+  const more = { pools: { app: { ...poolOf(nodes), ...checks } } };
   for (const seat of members.seats) await members.write(seat, {}, more);
   members.start(...members.seats);
   await members.led();
@@ -45,9 +57,9 @@ async function killPrimary({ members, nodes }: World, leader: Seat | null = null
     ...patient,
     everyMs: 50,
   });
-  const { lastChange } = await shown(members, members.running[0]!);
+  const change = await changeAfter(members, epoch, members.running[0]!);
   await old.start();
-  return stepsOf(killed, first, lastChange);
+  return stepsOf(killed, first, change);
 }
 
 describe('three members, three nodes, clients at each member', () => {

@@ -76,6 +76,11 @@ export class ReplicaNode {
     }
   }
 
+  /** When the first and the last write of each epoch came, admitted or not, ms since 1970. */
+  async arrived(): Promise<Readonly<Record<string, { readonly first: number; readonly last: number }>>> {
+    return (await fetch(`${this.url}/arrived`)).json() as ReturnType<ReplicaNode['arrived']>;
+  }
+
   async health(): Promise<{ readonly role: string; readonly epoch: number; readonly position: number }> {
     return (await fetch(`${this.url}/health`)).json() as ReturnType<ReplicaNode['health']>;
   }
@@ -122,6 +127,8 @@ export class Writers {
   readonly acknowledged: string[] = [];
   /** Of each of them: when its client had the answer, ms since 1970. */
   readonly times: number[] = [];
+  /** Of each of them: the epoch in which its node took it. */
+  readonly epochs: number[] = [];
   readonly load: Load;
   static #next = 0;
 
@@ -135,6 +142,7 @@ export class Writers {
         if (statusOf(answer) !== 200) return answer.start;
         this.acknowledged.push(/id=(\S+)/.exec(request)?.[1] ?? '');
         this.times.push(Date.now());
+        this.epochs.push(Number(/"epoch":(\d+)/.exec(answer.body)?.[1] ?? 0));
         return null;
       },
     });
