@@ -26,6 +26,7 @@ const lines: readonly (readonly [what: string, file: string, group?: string])[] 
   ['answers of nodes', 'conformance.test.ts', 'responses.yaml'],
   ['the same over TLS', 'conformance/tls.test.ts'],
   ['the same through a primary under its lease', 'conformance/primary.test.ts'],
+  ['the same through pools that pipeline to their nodes', 'conformance/pipelining.test.ts'],
   ['any bytes, split anywhere', 'fuzz.test.ts'],
   ["llhttp's own cases", '08-llhttp.test.ts'],
   ['resets at every byte', 'resets.test.ts'],

@@ -87,6 +87,8 @@ const sized = (what: string, ...lines: readonly string[]): string =>
   ['HTTP/1.1 200 OK', `Content-Length: ${what.length}`, ...lines, '', what].join('\r\n');
 const answerTo = (connection: RawConnection, i: number, ...lines: readonly string[]): string =>
   sized(`GET ${nameOf(connection, i)}`, ...lines);
+/** A whole answer where none belongs: whoever reads on there gets it. */
+const evil = sized('evil');
 const answersTo = (connection: RawConnection, from = 0, to = connection.requests.length): string =>
   Array.from({ length: to - from }, (_, i) => answerTo(connection, from + i)).join('');
 
@@ -303,8 +305,8 @@ describe('a node that ends the connection', () => {
 
 describe('any doubt about where an answer ends', () => {
   const doubts: readonly [string, (connection: RawConnection) => string][] = [
-    ['a 204 that tells a length', () => 'HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello'],
-    ['a 304 that tells a coding', () => 'HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+    ['a 204 that tells a length', () => `HTTP/1.1 204 No Content\r\nContent-Length: ${evil.length}\r\n\r\n${evil}`],
+    ['a 304 that tells a coding', () => `HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n${evil}`],
     ['bytes behind an answer', (connection) => `${answerTo(connection, 1)}<html>`],
     ['a line end behind an answer', (connection) => `${answerTo(connection, 1)}\r\n`],
   ];
@@ -347,16 +349,28 @@ describe('any doubt about where an answer ends', () => {
     await world.quiet(3);
   });
 
-  it("bytes on an idle connection that was shared end it, and are nobody's answer", async () => {
+  it('bytes behind the last answer end the connection, and are nobody’s answer', async () => {
     const { world, nodes, clients } = await setup({ clients: 2 });
+    nodes[0]!.respond = once(2, (connection) => connection.write(answersTo(connection) + evil));
     askAll(clients);
     expect(await bodies(clients)).toEqual(own(clients));
-    nodes[0]!.connections[0]!.write(sized('evil'));
     await until('the end at the node', () => nodes[0]!.connections[0]!.end !== 'open');
     for (const client of clients) client.received = '';
     askAll(clients);
     expect(await bodies(clients)).toEqual(own(clients));
-    expect(world.count('excessBytes')).toBe(sized('evil').length);
+    expect(world.count('excessBytes')).toBe(evil.length);
+  });
+
+  it("bytes on an idle connection that was shared end it, and are nobody's answer", async () => {
+    const { world, nodes, clients } = await setup({ clients: 2 });
+    askAll(clients);
+    expect(await bodies(clients)).toEqual(own(clients));
+    nodes[0]!.connections[0]!.write(evil);
+    await until('the end at the node', () => nodes[0]!.connections[0]!.end !== 'open');
+    for (const client of clients) client.received = '';
+    askAll(clients);
+    expect(await bodies(clients)).toEqual(own(clients));
+    expect(world.count('excessBytes')).toBe(evil.length);
   });
 });
 
@@ -387,8 +401,13 @@ describe('a client that goes away', () => {
   it('within its answer: the connection ends, the others go again', async () => {
     const { world, nodes, clients } = await setup({ clients: 4 });
     nodes[0]!.respond = once(4, (connection) => {
-      connection.write(answerTo(connection, 0).slice(0, -1));
-      void clients[0]!.sees('GET /').then(() => clients[0]!.socket.resetAndDestroy());
+      const answer = sized(`begun${evil}${evil}${evil}`);
+      connection.write(answer.slice(0, answer.indexOf('begun') + 5));
+      void clients[0]!
+        .sees('begun')
+        .then(() => clients[0]!.socket.resetAndDestroy())
+        .then(() => until('gone', () => world.connections === 3))
+        .then(() => connection.write(answer.slice(answer.indexOf('begun') + 5) + answersTo(connection, 1)));
     });
     askAll(clients);
     expect(await bodies(clients.slice(1))).toEqual(own(clients).slice(1));
@@ -460,7 +479,7 @@ describe('nobody waits long for another', () => {
   });
 
   it('one that streams without end does not hold the others, and goes on', async () => {
-    const { world, nodes, clients } = await setup({ clients: 3 });
+    const { world, nodes, clients } = await setup({ clients: 3, upstream: { idleTimeout: 60_000 } });
     nodes[0]!.respond = once(3, (connection) =>
       connection.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n'),
     );
