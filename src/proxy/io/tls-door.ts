@@ -141,6 +141,9 @@ export class TlsDoor {
   #secured(socket: TLSSocket): void {
     this.#handshakes.delete(peerName(socket));
     socket.allowHalfOpen = true;
+    socket.once('end', () => {
+      if (isReset(socket)) socket.destroy();
+    });
     const { material, secured } = this.#options;
     if (material.clientCert === null) return secured(socket, null);
     const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
@@ -188,4 +191,18 @@ function sharedOptions({ material, name, ticketKeys }: TlsDoorOptions): SecureCo
 function peerName(socket: Socket): string {
   const { remoteAddress, remotePort } = socket;
   return remoteAddress === undefined ? '' : `${remoteAddress} ${remotePort}`;
+}
+
+/** What the system still knows of the other end; nothing public asks it anew. */
+interface Handle {
+  getpeername?(out: object): number;
+}
+
+/**
+ * A reset that meets our session tickets on their way out shows as an end, and whatever is written afterwards waits for ever:
+ * Node 24 loses the error of that write. But a connection that was reset has no other end any more.
+ */
+function isReset(socket: TLSSocket): boolean {
+  const { _handle: handle } = socket as unknown as { readonly _handle: Handle | null };
+  return typeof handle?.getpeername === 'function' && handle.getpeername({}) !== 0;
 }

@@ -1,17 +1,18 @@
 /** TLS of a listener: names, versions, sessions, client certificates, bounds. Real openssl certificates, real clients. */
 import { execFile, spawn } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
-import type { ConnectionOptions } from 'node:tls';
+import { type ConnectionOptions, connect as dialTls } from 'node:tls';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ClientCertMode, TlsMaterial } from '../../../src/config/model.ts';
 import { listenerCounters } from '../../../src/scoreboard/layout.ts';
 import { counterRow } from '../../../src/scoreboard/scoreboard.ts';
 import { field } from '../../helpers/http-bytes.ts';
-import { until } from '../../helpers/poll.ts';
+import { pause, until } from '../../helpers/poll.ts';
 import { freePort } from '../../helpers/ports.ts';
+import { get } from '../../helpers/raw-client.ts';
 import type { RawNode } from '../../helpers/raw-node.ts';
-import { startRawNode } from '../../helpers/raw-node.ts';
+import { sayWhat, startRawNode } from '../../helpers/raw-node.ts';
 import { fileScope, testScope } from '../../helpers/scope.ts';
 import { makeCertificate, type Pem, type TlsClient, tlsClient, tlsOf } from '../../helpers/tls.ts';
 import { startWorld, type World, type WorldOptions } from '../world.ts';
@@ -275,6 +276,27 @@ describe('handshakes', () => {
     expect(world.connections).toBeLessThanOrEqual(1025);
     for (const socket of silent) socket.destroy();
     await world.quiet(1);
+    expect(world.exceptions).toBe(0);
+  });
+});
+
+describe.each(versions)('clients of %s that reset', (maxVersion) => {
+  it('as soon as they have asked, while session tickets are on their way to them: all given back at once', async () => {
+    const { world, port, node } = await setup(both());
+    // Answered later than the reset, so that an answer finds its client gone.
+    node.respond = (request, connection) => setTimeout(() => sayWhat(request, connection), 10);
+    for (const waitMs of [0, 1, 3, 9]) {
+      const clients = Array.from({ length: 20 }, async () => {
+        const raw = connect(port, '127.0.0.1').on('error', () => {});
+        const socket = dialTls({ socket: raw, maxVersion, rejectUnauthorized: false }).on('error', () => {});
+        await new Promise((resolve) => socket.once('secureConnect', resolve));
+        socket.write(get('/1') + get('/2'));
+        await pause(waitMs);
+        raw.resetAndDestroy();
+      });
+      await Promise.all(clients);
+    }
+    await world.quiet();
     expect(world.exceptions).toBe(0);
   });
 });
