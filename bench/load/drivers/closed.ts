@@ -49,7 +49,7 @@ const urlOf = ({ target, path }: ClosedLoad): string =>
 export function wrkTool(place: Place, wrk: string): LoadTool {
   const run = async (load: ClosedLoad): Promise<LoadResult> => {
     const headers = { ...load.headers, ...(load.reconnect ? { connection: 'close' } : {}) };
-    const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
+    const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${wrkName(name)}: ${value}`]);
     const size = ['-t', '1', '-c', String(load.connections), '-d', `${Math.ceil(load.seconds)}s`, '--timeout', '10s'];
     const told = [String(load.hosts), String(load.upload)];
     const args = [...size, ...fields, '-s', script, urlOf(load), '--', ...told];
@@ -88,6 +88,9 @@ async function reconnecting({ target, path, connections: atOnce, seconds: wanted
   const [p50, p99, p999] = [quantile(times, 0.5), quantile(times, 0.99), quantile(times, 0.999)];
   return { requests: times.length, seconds, p50, p99, p999, errors };
 }
+
+/** wrk and its script know the field by this name, and would send two otherwise. */
+const wrkName = (name: string): string => (name === 'host' ? 'Host' : name);
 
 interface AutocannonResult {
   readonly requests: { readonly total: number };

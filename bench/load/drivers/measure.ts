@@ -70,6 +70,9 @@ async function withCpu(front: Front, run: () => Promise<LoadResult>): Promise<Fi
   const { requests, seconds, errors, ...percentiles } = await run();
   const after = front.usage();
   if (requests === 0) throw new Error(`${front.subject.label} answered no request in ${seconds} s (${errors} errors)`);
+  // What a refusal costs is no figure.
+  if (errors * 100 > requests)
+    throw new Error(`${front.subject.label} failed ${errors} of ${requests} requests, more than one in a hundred`);
   const user = (after.userUs - before.userUs) / requests;
   const system = (after.systemUs - before.systemUs) / requests;
   const rss = front.residentBytes() / mib;
