@@ -3,8 +3,8 @@
  *
  *   here --{ ask, command }--> leader --{ answer, result }--> here
  *
- * Words may be lost, so the question is said again until it is answered; the leader does it once, and keeps the answer
- * for a while. What comes from members may be anything: what is no question or no answer is dropped.
+ * Words may be lost, so the question is said again until it is answered, or nobody has led for longer than an election
+ * takes; the leader does it once, and keeps the answer for a while. What comes from members may be anything: what is no question or no answer is dropped.
  */
 import type { MemberId, Millis } from '../base/ids.ts';
 import type { CommandAnswer, FailoverCommand } from '../cluster/failover/contract.ts';
@@ -19,6 +19,8 @@ export interface DeskParts {
 }
 
 const againEvery: Millis = 500;
+/** So many times in a row nobody led: longer than an election takes. */
+const leaderlessMost = 10;
 /** Longer than the leader takes for any of it. */
 const answerWithin: Millis = 125_000;
 /** Answers that are kept for questions that are said again. */
@@ -65,10 +67,13 @@ export class FailoverDesk {
   #forward(command: FailoverCommand, unasked: CommandAnswer): Promise<CommandAnswer> {
     this.#ask += 1;
     const id = this.#ask;
+    let leaderless = 0;
     return new Promise((resolve) => {
       const say = (): void => {
         const leader = this.#parts.leader();
+        leaderless = leader === null ? leaderless + 1 : 0;
         if (leader !== null) this.#parts.tell(leader, encode({ ask: id, command }));
+        else if (leaderless > leaderlessMost) this.#settle(id, noQuorum);
       };
       this.#pending.set(id, {
         done: resolve,
@@ -113,6 +118,8 @@ export class FailoverDesk {
     }
   }
 }
+
+const noQuorum: CommandAnswer = { ok: false, error: { kind: 'no-quorum', missing: [] } };
 
 const encode = (value: object): Uint8Array => Buffer.from(JSON.stringify(value));
 

@@ -27,7 +27,7 @@ function desks(leads: string, loses: (from: string, to: string) => boolean = () 
       tell: (to, bytes) => {
         if (!loses(name, to)) setImmediate(() => all.get(to)?.told(id(name), bytes));
       },
-      leader: () => id(world.leads),
+      leader: () => (world.leads === '' ? null : id(world.leads)),
     });
     all.set(name, desk);
     scope.own({ stop: () => desk.close() });
@@ -59,6 +59,22 @@ describe('what operators ask', () => {
     expect(await asked).toEqual(done);
     expect(world.commands).toEqual(['y']);
   });
+
+  it('is no-quorum once nobody has led for a while; the end of an election does not come too late', async () => {
+    const world = desks('x', (_from, to) => to === 'x');
+    const [asked, other] = [world.all.get('z')!.command(failback), world.all.get('y')!.command(failback)];
+    setTimeout(() => {
+      world.leads = '';
+    }, 100);
+    expect(await asked).toEqual({ ok: false, error: { kind: 'no-quorum', missing: [] } });
+    expect(await other).toMatchObject({ ok: false });
+    world.leads = '';
+    const late = world.all.get('z')!.command(failback);
+    setTimeout(() => {
+      world.leads = 'y';
+    }, 1500);
+    expect(await late).toEqual(done);
+  }, 20_000);
 
   it('that is refused comes back with its reason', async () => {
     const world = desks('x');
