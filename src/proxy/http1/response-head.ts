@@ -186,6 +186,21 @@ const unremovable = new Set([
   'cache-control',
 ]);
 
+/**
+ * An answer to HEAD that has no framing, from a node that does not say that it keeps the connection: it may close it without
+ * a word, as it would to end the body of a GET. (Go's servers answer so and keep it; others close.)
+ */
+export function mayCloseUnsaid(method: string, head: ResponseHead): boolean {
+  return (
+    method === 'HEAD' &&
+    head.bodyLength === untilClose &&
+    head.status !== 204 &&
+    head.status !== 304 &&
+    head.keepAliveTimeout < 0 &&
+    !listMembers(head.connection).includes('keep-alive')
+  );
+}
+
 /** Whether an answer to this method has a body, whatever its fields say. RFC 9112 6.3. */
 export function hasBody(method: string, status: number): boolean {
   return method !== 'HEAD' && status !== 204 && status !== 304 && status >= 200;

@@ -7,7 +7,7 @@
 
 import type { Failure } from '../errors.ts';
 import { requestText } from '../forwarding.ts';
-import { hasBody, type ResponseHead } from '../http1/response-head.ts';
+import { hasBody, mayCloseUnsaid, type ResponseHead } from '../http1/response-head.ts';
 import type { End, NodeSignal } from '../outcome.ts';
 import type { Pool } from '../pool.ts';
 import type { Context } from './context.ts';
@@ -49,6 +49,7 @@ export class Attempt implements UpstreamUser, InLine {
   #blocked = false;
   #left = false;
   #keepAlive = false;
+  #closesUnsaid = false;
   #othersBehind = false;
   #idleMs = 0;
 
@@ -205,6 +206,7 @@ export class Attempt implements UpstreamUser, InLine {
     this.givenUp = null;
     this.exchange.status = head.status;
     this.exchange.placement!.answered(this, head);
+    this.#closesUnsaid = mayCloseUnsaid(this.exchange.head.method, head);
     this.#keepAlive = head.keepAlive && (this.pipeline === null || this.#endsPlainly(head));
     this.#idleMs = this.node.limits.idleTimeout;
     if (head.keepAliveTimeout >= 0) this.#idleMs = Math.min(this.#idleMs, head.keepAliveTimeout * 1000 - 1000);
@@ -410,7 +412,7 @@ export class Attempt implements UpstreamUser, InLine {
     this.#left = true;
     if (this.#blocked) this.upstream.socket.resume();
     if (this.pipeline !== null) this.pipeline.left(this, how);
-    else if (how.keep) this.upstream.release(this.#idleMs);
+    else if (how.keep) this.upstream.release(this.#idleMs, this.#closesUnsaid);
     else this.upstream.destroy();
     if (this.#probing) this.#pool.unprobe(this.#index);
     const now = this.#context.now();

@@ -156,16 +156,18 @@ export class Upstream extends Timed {
     }
   }
 
-  /** Given back by its user after an answer that ended cleanly. `idleMs`: how long the node is known to keep it. */
-  release(idleMs: number): void {
+  /** Given back by its user after an answer that ended cleanly. `idleMs`: how long the node is known to keep it; `doubtful`: it may not. */
+  release(idleMs: number, doubtful = false): void {
     this.user = null;
     // An answer that was read into an own buffer is likely followed by one that is worth it.
     if (this.#context.buffers.scarce) this.useShared();
     this.served++;
-    this.idleSince = this.#context.now();
+    const now = this.#context.now();
+    // Old from the start: a request that may not be sent again gets another.
+    this.idleSince = doubtful ? Number.NEGATIVE_INFINITY : now;
     this.state = 'idle';
     if (idleMs <= 0 || !this.node.keep(this)) this.destroy();
-    else this.arm(this.idleSince + idleMs);
+    else this.arm(now + idleMs);
   }
 
   /** Taken from the idle ones, or just connected. */

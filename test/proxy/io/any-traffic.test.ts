@@ -55,8 +55,7 @@ const respond: Respond = (request, connection) => {
     case 'chunked':
       return connection.write(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${coded}`);
     case 'close':
-      // Said to HEAD only: its answer ends without the end, and a node that closes unannounced may lose the next POST.
-      connection.write(`HTTP/1.1 200 OK\r\n${method === 'HEAD' ? 'Connection: close\r\n' : ''}\r\n${body}`);
+      connection.write(`HTTP/1.1 200 OK\r\n\r\n${body}`);
       return void socket.end();
     case 'sized-close':
       connection.write(`${sized}Connection: close\r\n\r\n${body}`);

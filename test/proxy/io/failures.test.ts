@@ -147,6 +147,28 @@ describe('a kept connection that the only node has closed meanwhile', () => {
     expect(nodes[0]!.connections).toHaveLength(2);
   });
 
+  it.each([
+    ['', 2],
+    ['Connection: keep-alive\r\n', 1],
+    ['Keep-Alive: timeout=9\r\n', 1],
+    ['Content-Length: 9\r\n', 1],
+    ['Transfer-Encoding: chunked\r\n', 1],
+  ])('an answer to HEAD with %j: a POST behind it takes connection %i', async (fields, count) => {
+    const { world, nodes } = await setup(1, (request, connection) => {
+      if (request.start.startsWith('HEAD ')) connection.write(`HTTP/1.1 200 OK\r\n${fields}\r\n`);
+      else sayWhat(request, connection);
+    });
+    const client = world.client();
+    const methods = ['HEAD', 'GET', 'HEAD', 'POST'];
+    await client.send(get('/1').replace('GET', 'HEAD') + get('/2'));
+    await client.answers(2, { methods });
+    // What may be sent again goes on the same one.
+    expect(nodes[0]!.connections).toHaveLength(1);
+    await client.send(get('/3').replace('GET', 'HEAD') + post());
+    expect((await client.answers(4, { methods })).map(statusOf)).toEqual([200, 200, 200, 200]);
+    expect(nodes[0]!.connections).toHaveLength(count);
+  });
+
   it('a FIN on an idle connection is seen at once', async () => {
     const { world, nodes } = await setup(1, sayWhat);
     expect(statusOf(await ask(world.port, get('/1')))).toBe(200);
