@@ -30,7 +30,7 @@ const refuse = (why: string): Stop => ({ otherwise: 'refuse', why });
 /** A node that contradicts what is agreed (4.3): in words; null if none does. */
 export function foreignSign(core: Core, pool: Pool): string | null {
   const { record, policy } = pool;
-  if (record === null || policy === null || record.epoch === 0) return null;
+  if (record === null || policy === null || record.epoch === 0 || !core.rules.heedsForeign()) return null;
   for (const { id } of policy.nodes) {
     const report = pool.reports.own(id);
     if (report === null) continue;

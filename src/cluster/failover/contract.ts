@@ -34,6 +34,10 @@ export interface FailoverOptions {
 export interface FailoverRules {
   /** A fence is complete when all have confirmed it, or when no lease given before can be alive (2.5). */
   isFenced(view: { readonly allConfirmed: boolean; readonly now: Millis; readonly overAt: Millis | null }): boolean;
+  /** A word of a fence counts only if it was said of an epoch after the one that was open last (2.5). */
+  confirms(word: { readonly epoch: number; readonly open: boolean; readonly done: boolean }, lastOpen: number): boolean;
+  /** Until then somebody that we don't know of, or not any more, may have leave to write (2.6). */
+  strangersUntil(since: Millis): Millis;
   /** A member confirms only when its data threads hold nothing of an older epoch (2.5). */
   mayConfirm(writing: number): boolean;
   /** Reports count while they are younger than this many intervals (5.1). */
@@ -48,12 +52,26 @@ export interface FailoverRules {
   isSameTarget(own: string | null, agreed: string): boolean;
   /** A majority of all voters, not of those that spoke (5.1). */
   isDown(view: { readonly down: number; readonly voters: number }): boolean;
+  /** Failed checks in a row from which on a member holds the primary for down: one threshold for all (5.2). */
+  holdsForDown(failures: number, threshold: number): boolean;
+  /** A node that still hears its primary holds the failover, where the policy says so (5.3). */
+  heedsHeard(): boolean;
+  /** Before then, on the agreed clock, no other failover comes. */
+  restsUntil(lastFailoverAt: Millis, rest: Millis): Millis;
+  /** A pool without agreed state asks its nodes before it takes the file's wish (4.3). */
+  asksFirst(): boolean;
+  /** A node that has seen a higher epoch, or follows another cluster, stops writes (4.3). */
+  heedsForeign(): boolean;
   /** A hook that was started may take effect until then, on the agreed clock (3.2). */
   hookOverAt(until: Millis): Millis;
   /** A candidate whose promotion was begun is made harmless before another is promoted (3.2). */
   mayPromote(view: { readonly possiblyPromoted: boolean }): boolean;
   /** Positions count after the fence only (6.1). */
   choosesAnew(): boolean;
+  /** Of the highest position that clients were told of: what a new primary is measured against (6.1). */
+  mustNotLose(reference: number | null): number | null;
+  /** A node that was primary takes reads once it has shown that it knows its place (3.7). */
+  mayReturn(view: { readonly shown: boolean }): boolean;
 }
 
 /** What a member's own probes say of a node. */

@@ -8,12 +8,10 @@
 import type { MemberId, Millis } from '../../base/ids.ts';
 import type { Core } from './core.ts';
 import type { PoolRecord } from './model.ts';
-import { driftMs } from './rules.ts';
 import type { HeldWord } from './words.ts';
 
-/** Length of a write lease; the same as in coordinator.ts, which this room does not see. */
-export const leaseMs: Millis = 3000;
-const leaseOverMs: Millis = leaseMs * 1.01 + driftMs;
+/** Words of so many epochs are kept: those of one change of primary, with room. */
+const passedMax = 64;
 
 /** Members that left, and until when they count. */
 export class Leavers {
@@ -24,12 +22,13 @@ export class Leavers {
 
   constructor(core: Core) {
     this.#core = core;
-    this.strangersUntil = core.startedAt + leaseOverMs;
+    this.strangersUntil = core.rules.strangersUntil(core.startedAt);
   }
 
   look(): void {
     const members = new Set(this.#core.members);
-    for (const member of this.#known) if (!members.has(member)) this.strangersUntil = this.#core.now + leaseOverMs;
+    const { now, rules } = this.#core;
+    for (const member of this.#known) if (!members.has(member)) this.strangersUntil = rules.strangersUntil(now);
     this.#known = members;
   }
 }
@@ -38,8 +37,8 @@ export class Fence {
   readonly #core: Core;
   /** By member: the newest word. */
   readonly #words = new Map<MemberId, HeldWord>();
-  /** Highest position that anyone passed on, of those who said so since this leader leads. */
-  #passed: number | null = null;
+  /** What members said since this leader leads: highest positions that they passed on, by the epoch of the word. */
+  #passed: { readonly epoch: number; readonly open: boolean; readonly passed: number }[] = [];
 
   constructor(core: Core) {
     this.#core = core;
@@ -49,13 +48,13 @@ export class Fence {
     const last = this.#words.get(from);
     if (last !== undefined && word.epoch < last.epoch) return;
     this.#words.set(from, word);
-    if (word.passed !== null) this.#passed = Math.max(this.#passed ?? 0, word.passed);
+    if (word.passed !== null) this.#note(word, word.passed);
   }
 
   /** Nothing was open since `last`, so that a word of any pending epoch after it counts. */
   #hasConfirmed(member: MemberId, record: PoolRecord): boolean {
     const word = this.#words.get(member);
-    return word?.done === true && !word.open && word.epoch > (record.last?.epoch ?? 0);
+    return word !== undefined && this.#core.rules.confirms(word, record.last?.epoch ?? 0);
   }
 
   missing(record: PoolRecord): readonly MemberId[] {
@@ -82,7 +81,19 @@ export class Fence {
     for (const [member, word] of this.#words) if (word.open) this.#words.delete(member);
   }
 
-  get passed(): number | null {
-    return this.#passed;
+  #note({ epoch, open }: HeldWord, passed: number): void {
+    const known = this.#passed.find((one) => one.epoch === epoch && one.open === open);
+    if (known !== undefined && known.passed >= passed) return;
+    this.#passed = [...this.#passed.filter((one) => one !== known), { epoch, open, passed }].slice(-passedMax);
+  }
+
+  /**
+   * The highest position that anyone passed on under the epoch that was open last; null: nobody said one. Positions of
+   * earlier epochs don't count: what a failover gave up is not missed again by the next.
+   */
+  passed({ last }: PoolRecord): number | null {
+    const of = last?.epoch ?? 0;
+    const said = this.#passed.filter(({ epoch, open }) => (open ? epoch === of : epoch > of));
+    return said.length === 0 ? null : Math.max(...said.map(({ passed }) => passed));
   }
 }

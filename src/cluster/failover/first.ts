@@ -27,12 +27,14 @@ export function tendFirst(lead: PoolLead): void {
     lead.reason = `${unasked.map(({ id }) => id).join(', ')} were not asked yet who is primary`;
     return pool.wake(patience);
   }
-  const { node, epoch, why } = firstOf(heard, core.view.cluster);
+  const { node, epoch, why } = firstOf(core.rules.asksFirst() ? heard : heard.map(unheard), core.view.cluster);
   const target = node === null ? null : { node: node.id, url: node.url };
   const position = node === null ? null : pool.reports.position(node.id, -Infinity);
   lead.reason = why;
   lead.propose(firstRecord(lead.at, { epoch, target, position }), why);
 }
+
+const unheard = ({ node }: Heard): Heard => ({ node, report: null });
 
 const answerOf = (lead: PoolLead, { id, url }: PolicyNode): KeptReport | null =>
   lead.pool.reports.newest(id, (report) => report.up === true && report.url === url);

@@ -217,7 +217,7 @@ export class PoolLead {
     const complete = this.fence.missing(record).length === 0;
     const reported = record.last === null ? null : this.pool.reports.position(record.last.target.node, -Infinity);
     return {
-      reference: liveReference(this.fence.passed, reported, complete),
+      reference: this.core.rules.mustNotLose(liveReference(this.fence.passed(record), reported, complete)),
       loss: record.allowed?.loss ?? 0,
     };
   }

@@ -18,10 +18,7 @@ import type { PoolPolicy, PoolRecord } from './model.ts';
 import { Pool } from './pool.ts';
 import { Runner } from './runner.ts';
 import { statusOf } from './state.ts';
-import type { Word } from './words.ts';
-
-/** Reports are said again so often, since words may be lost. */
-const reportWordMs: Millis = 1000;
+import { reportWordMs, type Word } from './words.ts';
 
 export class FailoverMachine {
   readonly #core: Core;

@@ -103,7 +103,7 @@ function lookSoon(lead: PoolLead, node: string): void {
 /** A switch: the old primary is demoted, the new one catches up; or all goes back. */
 function handOver(lead: PoolLead, record: PoolRecord): void {
   const old = record.last!.target;
-  let furthest = lead.fence.passed;
+  let furthest = lead.fence.passed(record);
   if (lead.policy.hooks.demote !== null && lead.isUp(old)) {
     const state = lead.hook('demote', old);
     if (state.at === 'running') return;
@@ -206,9 +206,16 @@ function open(lead: PoolLead, record: PoolRecord, position: number | null): void
   const promoted = record.hooks.some(({ kind, epoch }: HookStart) => kind === 'promote' && epoch === record.epoch);
   lead.propose(
     openRecord(record, lead.at, { position: known, promoted }),
-    `${node} is primary (${record.reason})${known === null ? '' : ` at position ${known}`}`,
+    `${node} is primary (${record.reason})${known === null ? '' : ` at position ${known}`}${lossNote(lead, known)}`,
   );
   lead.reason = '';
+}
+
+/** For the history: how much of what clients were told of is gone, as maxLag above 0 or an operator allowed. */
+function lossNote(lead: PoolLead, position: number | null): string {
+  const { reference } = lead.bounds();
+  if (position === null || reference === null || position >= reference) return '';
+  return `, ${reference - position} behind what clients were told of`;
 }
 
 /** Not this one: the next, or none. */

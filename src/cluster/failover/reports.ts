@@ -29,7 +29,11 @@ export class Reports {
   }
 
   own(node: string): KeptReport | null {
-    return this.#of.get(node)?.get(this.#core.self) ?? null;
+    return this.of(node, this.#core.self);
+  }
+
+  of(node: string, member: MemberId): KeptReport | null {
+    return this.#of.get(node)?.get(member) ?? null;
   }
 
   /** Nodes that the file doesn't have any more, and others' reports if `others` is false. */
@@ -55,9 +59,10 @@ export class Reports {
 
   /** Voters that hold it for down. */
   downBy(target: Target, policy: PoolPolicy): readonly MemberId[] {
-    const { voters } = this.#core.view;
+    const { rules, view } = this.#core;
+    const holds = ({ failures }: KeptReport): boolean => rules.holdsForDown(failures, policy.failureThreshold);
     return this.fresh(target, policy)
-      .filter(([member, { failures }]) => voters.includes(member) && failures >= policy.failureThreshold)
+      .filter(([member, report]) => view.voters.includes(member) && holds(report))
       .map(([member]) => member);
   }
 

@@ -7,12 +7,15 @@ import { foreignSign } from './board.ts';
 import { pendingRecord, update } from './changes.ts';
 import { drainWordMs } from './guard.ts';
 import type { PoolLead, Switching } from './lead.ts';
-import type { PoolRecord, Target } from './model.ts';
+import type { PoolPolicy, PoolRecord, Target } from './model.ts';
+import { reportWordMs } from './words.ts';
 
 /** Each failover soon after another doubles the time to the next, up to this often. */
 const flapsMax = 6;
 /** Rest after a hook on a returned node failed. */
 const rejoinAgainMs: Millis = 5000;
+/** Whoever has a node in its file says something of it within this: a check, and the word of it. */
+const saidWithin = ({ interval }: PoolPolicy): Millis => 2 * interval + reportWordMs;
 /** Members heard within this long are asked to drain; the leases of others are waited for by the fence. */
 const heardMs: Millis = 2500;
 
@@ -69,9 +72,9 @@ function restOf(lead: PoolLead, record: PoolRecord, target: Target): string | nu
   if (foreign !== null) return `${target.node} is down, and ${foreign}: adopt one`;
   if (policy.mode === 'manual') return `${target.node} is down; failover is manual`;
   if (!record.automatic) return `${target.node} is down; automatic failover is switched off`;
-  const heard = policy.verify ? hearsPrimary(lead, target) : null;
+  const heard = policy.verify && core.rules.heedsHeard() ? hearsPrimary(lead, target) : null;
   if (heard !== null) return `${target.node} can't be reached, but ${heard} still hears it`;
-  const next = record.lastFailoverAt === 0 ? 0 : record.lastFailoverAt + restBetween(lead, record);
+  const next = core.rules.restsUntil(record.lastFailoverAt, restBetween(lead, record));
   if (lead.at.agreed >= next) return null;
   pool.wake(core.localOf(next));
   return `${target.node} is down, ${Math.ceil((next - lead.at.agreed) / 1000)} s before another failover may come`;
@@ -141,12 +144,34 @@ function cancel(lead: PoolLead, record: PoolRecord, wish: Switching): void {
 function keepReturning(lead: PoolLead, record: PoolRecord): void {
   const back = record.returning.filter((node) => {
     const target = lead.pool.targetOf(node);
-    if (target === null) return true;
-    return lead.pool.reports.isAgreed(target) && knowsItsPlace(lead, record, target);
+    if (target === null) return isForgotten(lead, node);
+    lead.againAt.delete(`gone ${node}`);
+    const shown = !isElsewhere(lead, target) && knowsItsPlace(lead, record, target);
+    return lead.core.rules.mayReturn({ shown });
   });
   if (back.length === 0 || lead.isBusy) return;
   const returning = record.returning.filter((node) => !back.includes(node));
   lead.propose(update(record, { returning }), `${back.join(', ')} knows its place again`);
+}
+
+/** Most have not said that they have it there; or somebody has it at another url, and would read from that one. */
+function isElsewhere({ core, pool, policy }: PoolLead, { node, url }: Target): boolean {
+  const other = core.members.some((member) => {
+    const report = pool.reports.of(node, member);
+    return report !== null && report.url !== url && core.now < report.at + saidWithin(policy);
+  });
+  return other || !pool.reports.isAgreed({ node, url });
+}
+
+/** It is in no file any more, as far as members say; each says so again and again, and some may take the new file later. */
+function isForgotten({ core, pool, policy, againAt }: PoolLead, node: string): boolean {
+  const within = saidWithin(policy);
+  const known = core.members.some((member) => core.now < (pool.reports.of(node, member)?.at ?? -Infinity) + within);
+  const key = `gone ${node}`;
+  const since = againAt.get(key) ?? core.now;
+  againAt.set(key, since);
+  pool.wake(Math.max(since + within, core.now + reportWordMs));
+  return !known && core.now >= since + within;
 }
 
 function knowsItsPlace(lead: PoolLead, record: PoolRecord, target: Target): boolean {

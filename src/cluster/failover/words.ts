@@ -11,6 +11,9 @@ import type { Millis } from '../../base/ids.ts';
 import type { NodeReport } from './contract.ts';
 import type { EpochReason, HookKind, PoolState, Target } from './model.ts';
 
+/** Reports are said again so often, since words may be lost. */
+export const reportWordMs: Millis = 1000;
+
 /** Of one node, by one member. `age`: since the check ended. */
 export interface ToldReport extends Omit<NodeReport, 'at'> {
   readonly url: string;
