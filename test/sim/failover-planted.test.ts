@@ -1,6 +1,7 @@
 import { describe } from 'vitest';
-import { plantedAround, plantedInMachine } from './failover/plants.ts';
-import { findPlantedFailover } from './failover/run.ts';
+import { plantedInChoice, plantedInHooks } from './failover/plants.ts';
+import { findPlantedFailover, runAims } from './failover/run.ts';
 
-describe('planted bugs of failover: machine', () => findPlantedFailover(plantedInMachine));
-describe('planted bugs of failover: leases, data threads, driver', () => findPlantedFailover(plantedAround));
+describe('planted bugs of failover: hooks, places of nodes', () => findPlantedFailover(plantedInHooks));
+describe('planted bugs of failover: detection, choice', () => findPlantedFailover(plantedInChoice));
+describe('failover, schedules that aim at one situation', () => runAims());

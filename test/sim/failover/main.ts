@@ -40,10 +40,10 @@ async function many(count: number, from: number, jobs: number): Promise<boolean>
   const failures = results.flatMap((result): readonly Failure[] => result.failures).sort((a, b) => a.seed - b.seed);
   const sum = (of: (result: SeedsResult) => number): number => results.reduce((all, result) => all + of(result), 0);
   const seconds = (performance.now() - began) / 1000;
-  const slowest = Math.max(...results.map(({ slowestHealMs }) => slowestHealMs));
+  const slowest = (of: (result: SeedsResult) => number): number => Math.round(Math.max(...results.map(of)));
   console.log(coverage.table());
   console.log(
-    `${count} seeds in ${seconds.toFixed(1)} s: ${sum(({ epochs }) => epochs)} epochs opened, ${sum(({ acknowledged }) => acknowledged)} writes acknowledged, slowest recovery ${Math.round(slowest)} ms`,
+    `${count} seeds in ${seconds.toFixed(1)} s: ${sum(({ epochs }) => epochs)} epochs opened, ${sum(({ acknowledged }) => acknowledged)} writes acknowledged, slowest recovery ${slowest(({ slowestHealMs }) => slowestHealMs)} ms, slowest end of a failover ${slowest(({ slowestEndMs }) => slowestEndMs)} ms`,
   );
   if (failures.length > 0) console.log(`${failures.length} FAILED\n${failureText(failures)}`);
   return failures.length === 0;

@@ -47,18 +47,25 @@ export interface HealthAnswer {
   readonly primaryHeard: number | null;
 }
 
+/** Between two messages of a tunnel. */
+const messageMs: Millis = 120;
 const copyMs = [10, 120] as const;
 /** A write that no other node took by then is answered with an error. */
 const replicateMs: Millis = 1500;
 
 export class AppNode {
+  /** As files name it. Of two machines that had one name the url tells which is meant. */
   readonly id: string;
   readonly url: string;
+  /** For people: with the pool, where there are several. */
+  readonly name: string;
   readonly #world: NodeWorld;
   readonly #all: () => readonly AppNode[];
   alive = true;
   /** Takes connections and answers nothing. */
   hung = false;
+  /** Hears nothing of other nodes. */
+  deaf = false;
   /** Ids of writes, in order: the position is how many. Kept through crashes. */
   history: number[] = [];
   has = new Set<number>();
@@ -76,9 +83,14 @@ export class AppNode {
   #run = 0;
   heardAt: Millis = 0;
 
-  constructor(id: string, primary: boolean, world: NodeWorld, all: () => readonly AppNode[]) {
+  constructor(
+    { id, host, primary }: { readonly id: string; readonly host: string; readonly primary: boolean },
+    world: NodeWorld,
+    all: () => readonly AppNode[],
+  ) {
     this.id = id;
-    this.url = `http://${id}:3000`;
+    this.url = `http://${host}:3000`;
+    this.name = host;
     this.role = primary ? 'primary' : 'replica';
     this.#world = world;
     this.#all = all;
@@ -91,6 +103,25 @@ export class AppNode {
 
   get answers(): boolean {
     return this.alive && !this.hung;
+  }
+
+  /** A machine that takes the place of another, or joins: it has what the others of a common store have, else nothing. */
+  joins(): void {
+    this.role = 'replica';
+    this.synced = this.#world.style === 'shared';
+    const other = this.#all().find((node) => node !== this);
+    if (!this.synced || other === undefined) return;
+    this.history = [...other.history];
+    this.has = new Set(other.history);
+  }
+
+  /** As an earlier cluster left it: whom it made primary, and what this one had of its writes. */
+  comesFrom(epoch: number, writes: readonly number[], primary: boolean): void {
+    this.seen = epoch;
+    this.primaryOf = primary ? epoch : 0;
+    this.role = primary ? 'primary' : 'replica';
+    this.history = [...writes];
+    this.has = new Set(writes);
   }
 
   crash(): void {
@@ -153,10 +184,27 @@ export class AppNode {
     });
   }
 
+  /** Messages until its end; nothing is kept of what they say. */
+  tunnel(write: Write, back: { message(): void; answer(answer: NodeAnswer): void }): void {
+    const run = this.#run;
+    if (this.checks && write.epoch < this.seen)
+      return back.answer({ ok: false, position: null, why: `409 epoch ${write.epoch} is over` });
+    this.hear(write.epoch);
+    this.#world.begun(this, write);
+    const until = this.#world.queue.now + write.takes;
+    const go = (): void => {
+      if (this.#run !== run || !this.answers) return;
+      if (this.#world.queue.now >= until) return back.answer({ ok: true, position: null, why: '' });
+      back.message();
+      this.#world.queue.after(messageMs, go);
+    };
+    go();
+  }
+
   #append(id: number): void {
     const all = this.#world.style === 'shared' ? this.#all() : [this];
     for (const node of all) {
-      if (node.has.has(id)) throw new Breach('no write twice', `write ${id} is in ${node.id} twice`);
+      if (node.has.has(id)) throw new Breach('no write twice', `write ${id} is in ${node.name} twice`);
       node.history.push(id);
       node.has.add(id);
     }
@@ -186,7 +234,8 @@ export class AppNode {
 
   /** From the primary: all up to that position, unless this node follows a newer one. */
   take(from: AppNode, epoch: number, position: number): boolean {
-    if (!this.answers || epoch < this.primaryOf || this.#leading() !== from || this.role === 'primary') return false;
+    if (!this.answers || this.deaf || epoch < this.primaryOf || this.#leading() !== from || this.role === 'primary')
+      return false;
     if (this.checks && epoch < this.seen) return false;
     if (!this.synced) this.#follow(from);
     this.heardAt = this.#world.queue.now;
@@ -217,7 +266,7 @@ export class AppNode {
     if (style === 'shared') return;
     queue.after(between(random, copyMs), () => {
       const from = this.#leading();
-      if (this.answers && from.answers && from !== this && this.role === 'replica') {
+      if (this.answers && !this.deaf && from.answers && from !== this && this.role === 'replica') {
         this.heardAt = queue.now;
         if (!this.synced) this.#follow(from);
         this.#copy(from, from.history.length);

@@ -1,16 +1,28 @@
 /** An operator: gives commands to whoever leads, at random while faults are at work, with care once they are over. */
 import type { CommandAnswer, FailoverCommand } from '../../../src/cluster/failover/contract.ts';
 import { oneOf } from '../queue.ts';
-import { memberOf, pool, type Unit } from './unit.ts';
+import type { Site } from './site.ts';
+import { memberOf, type Unit } from './unit.ts';
 import type { FailoverWorld } from './world.ts';
 
 const helpMs = 700;
+/** So often it asks for the furthest node, before it accepts a loss. */
+const patience = 15;
 
 export class Operator {
-  readonly #world: FailoverWorld;
+  readonly #site: Site;
+  #failed = 0;
 
-  constructor(world: FailoverWorld) {
-    this.#world = world;
+  constructor(site: Site) {
+    this.#site = site;
+  }
+
+  get #world(): FailoverWorld {
+    return this.#site.world;
+  }
+
+  get #pool(): string {
+    return this.#site.pool;
   }
 
   get #leader(): Unit | undefined {
@@ -24,23 +36,23 @@ export class Operator {
 
   #answered({ kind }: FailoverCommand, answer: CommandAnswer): void {
     const text = answer.ok ? answer.text : `${answer.error.kind} ${'why' in answer.error ? answer.error.why : ''}`;
-    this.#world.note('answer', `${kind}: ${text}`);
+    this.#site.note('answer', `${kind}: ${text}`);
     this.#world.covered(`command: ${kind} ${answer.ok ? 'done' : answer.error.kind}`);
   }
 
   switchTo(
     target: string | null,
-    more: { readonly at?: number; readonly dryRun?: boolean; readonly lost?: string } = {},
+    more: { readonly at?: number; readonly dryRun?: boolean; readonly loss?: number } = {},
   ): void {
     this.#say({
       kind: 'switch',
-      pool,
+      pool: this.#pool,
       target,
       at: more.at ?? null,
       dryRun: more.dryRun ?? false,
       force: false,
-      acceptLoss: null,
-      lost: more.lost === undefined ? [] : [more.lost],
+      acceptLoss: more.loss ?? null,
+      lost: [],
     });
   }
 
@@ -51,14 +63,15 @@ export class Operator {
   }
 
   do(what: string): void {
-    const { nodes, random } = this.#world;
+    const { nodes } = this.#site;
+    const { random } = this.#world;
     if (what === 'switch') this.switchTo(random.next() < 0.5 ? null : oneOf(random, nodes)!.id);
     else if (what === 'plan') this.plan(200 + random.next() * 3000);
     else if (what === 'dry-run') this.switchTo(null, { dryRun: true });
-    else if (what === 'failback') this.#say({ kind: 'failback', pool, dryRun: false });
-    else if (what === 'disable') this.#say({ kind: 'automatic', pool, enabled: false });
+    else if (what === 'failback') this.#say({ kind: 'failback', pool: this.#pool, dryRun: false });
+    else if (what === 'disable') this.#say({ kind: 'automatic', pool: this.#pool, enabled: false });
     else if (what === 'enable') this.#say({ kind: 'automatic', pool: null, enabled: true });
-    else if (what === 'cancel') this.#say({ kind: 'cancel', pool });
+    else if (what === 'cancel') this.#say({ kind: 'cancel', pool: this.#pool });
   }
 
   /** Looks at the pool again and again, and does what its status asks for. */
@@ -68,20 +81,22 @@ export class Operator {
   }
 
   #help(): void {
-    const status = this.#leader?.machine?.status(pool);
+    const status = this.#leader?.machine?.status(this.#pool);
     const record = status?.record;
     if (status == null || record == null) return;
     if (!record.automatic) return this.do('enable');
     if (record.phase === 'undecided' || status.stopped.startsWith('SPLIT_BRAIN')) {
-      const { nodes } = this.#world;
+      const { nodes } = this.#site;
       const furthest = nodes.reduce((a, b) => (b.primaryOf > a.primaryOf ? b : a));
-      return this.#say({ kind: 'adopt', pool, node: record.target?.node ?? furthest.id });
+      return this.#say({ kind: 'adopt', pool: this.#pool, node: record.target?.node ?? furthest.id });
     }
     if (record.phase === 'failed') {
       // By its name, of those that are healthy the one that was made primary last.
       const up = new Set(status.nodes.flatMap(({ node, up }) => (up === true ? [node] : [])));
-      const healthy = this.#world.nodes.filter(({ id }) => up.has(id)).sort((a, b) => b.primaryOf - a.primaryOf);
-      this.switchTo(healthy[0]?.id ?? null);
+      const healthy = this.#site.nodes.filter(({ id }) => up.has(id)).sort((a, b) => b.primaryOf - a.primaryOf);
+      this.#failed += 1;
+      // What nobody has any more is given up at last.
+      this.switchTo(healthy[0]?.id ?? null, this.#failed > patience ? { loss: 1000 } : {});
     }
   }
 }

@@ -1,27 +1,48 @@
-/** The files of the members of a world: one policy for all, but for those that a fault gave another. */
+/** The files of the members of a world: one policy of a pool for all, but for those that a fault gave another. */
 import type { HookHow, PoolPolicy } from '../../../src/cluster/failover/model.ts';
-import type { AppNode, Style } from './nodes.ts';
-import { pool } from './unit.ts';
+import type { Style } from './nodes.ts';
 
-/** What a seed decides about its world. */
-export interface Kind {
-  readonly members: 1 | 3 | 5;
+/** What a seed decides about a pool. */
+export interface PoolKind {
   readonly nodes: 2 | 3;
   readonly style: Style;
-  /** Only nodes fail; members, and what is between them, are well. */
-  readonly onlyNodes: boolean;
   readonly mode: PoolPolicy['mode'];
   readonly withoutQuorum: PoolPolicy['withoutQuorum'];
   readonly failback: PoolPolicy['failback'];
   readonly verify: boolean;
+  /** Positions that a candidate may be behind; where nodes tell any. */
+  readonly maxLag: number;
+  /** Its nodes come from an earlier cluster, and know its epochs. */
+  readonly former: boolean;
+}
+
+/** And about its world. */
+export interface Kind extends PoolKind {
+  readonly members: 1 | 2 | 3 | 5;
+  /** One more, that comes and goes. */
+  readonly spare: boolean;
+  /** The third of three carries no traffic. */
+  readonly witness: boolean;
+  /** Only nodes fail; members, and what is between them, are well. */
+  readonly onlyNodes: boolean;
+  /** Another pool beside it, with a policy of its own. */
+  readonly second: PoolKind | null;
+}
+
+/** One node, as a file has it. */
+export interface Row {
+  readonly id: string;
+  readonly url: string;
 }
 
 const post = (url: string): HookHow => ({ kind: 'post', url, timeout: 3000 });
 
 export function filePolicy(
-  kind: Kind,
+  pool: string,
+  kind: PoolKind,
   file: {
-    readonly nodes: readonly AppNode[];
+    readonly rows: readonly Row[];
+    readonly version: number;
     readonly moved: (node: string) => boolean;
     readonly other: boolean;
   },
@@ -36,21 +57,22 @@ export function filePolicy(
     recoveryWait: 2500,
     maxAttempts: 3,
     retryAfter: 3000,
-    minInterval: 500,
-    maxLag: kind.style === 'shared' || kind.style === 'silent' ? null : 0,
+    minInterval: 1500,
+    maxLag: kind.style === 'shared' || kind.style === 'silent' ? null : kind.maxLag,
     switchTimeout: 1500,
     hooks: {
       promote: hooks ? post('/promote') : null,
       demote: hooks ? post('/demote') : null,
       rejoin: kind.style === 'before' ? post('/rejoin') : null,
     },
-    nodes: file.nodes.map(({ id, url }) => ({
+    // Whoever takes another's row takes its place.
+    nodes: file.rows.map(({ id, url }, place) => ({
       id,
       url: file.moved(id) ? `http://elsewhere-${id}:3000` : url,
-      role: id === 'a' ? ('primary' as const) : ('replica' as const),
-      priority: id === 'c' ? 50 : 100,
+      role: place === 0 ? ('primary' as const) : ('replica' as const),
+      priority: place === 2 ? 50 : 100,
       candidate: true,
     })),
-    hash: file.other ? 'another' : 'one',
+    hash: `${file.version}${file.other ? ' another' : ''}`,
   };
 }

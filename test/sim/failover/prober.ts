@@ -30,14 +30,21 @@ export class Prober {
   constructor(policy: PoolPolicy, world: ProberWorld) {
     this.#policy = policy;
     this.#world = world;
-    for (const { id } of policy.nodes) {
-      this.#checks.set(id, { failures: 0, running: false, again: false, turn: 0 });
-      world.after(5, () => this.now(id));
-    }
+    for (const { id } of policy.nodes) this.#begin(id);
   }
 
   reload(policy: PoolPolicy): void {
+    const before = new Map(this.#policy.nodes.map(({ id, url }) => [id, url]));
     this.#policy = policy;
+    const urls = new Map(policy.nodes.map(({ id, url }) => [id, url]));
+    // Of a row that is another now nothing is known.
+    for (const id of [...this.#checks.keys()]) if (urls.get(id) !== before.get(id)) this.#checks.delete(id);
+    for (const { id } of policy.nodes) if (!this.#checks.has(id)) this.#begin(id);
+  }
+
+  #begin(id: string): void {
+    this.#checks.set(id, { failures: 0, running: false, again: false, turn: 0 });
+    this.#world.after(5, () => this.now(id));
   }
 
   now(node: string): void {
@@ -51,7 +58,7 @@ export class Prober {
     check.turn += 1;
     const { turn } = check;
     const once = (answer: ProbeAnswer): void => {
-      if (!check.running || check.turn !== turn) return;
+      if (!check.running || check.turn !== turn || this.#checks.get(node) !== check) return;
       check.running = false;
       this.#ended(node, check, answer);
     };
@@ -62,7 +69,10 @@ export class Prober {
   #ended(node: string, check: Check, answer: ProbeAnswer): void {
     const next = (ms: Millis): void => {
       const { turn } = check;
-      this.#world.after(check.again ? 1 : ms, () => check.turn === turn && this.now(node));
+      this.#world.after(
+        check.again ? 1 : ms,
+        () => check.turn === turn && this.#checks.get(node) === check && this.now(node),
+      );
       check.again = false;
     };
     // It stood still itself: that says nothing of the node.

@@ -1,21 +1,27 @@
 /**
- * The data side of one member: threads that clients' writes come to, and the record in shared memory between them and the
- * control thread. As the data path does it:
+ * The data side of one pool on one member: threads that clients' requests come to, and the record in shared memory between
+ * them and the control thread. As the data path does it:
  *
- *   count it in the gauge -> read the record, with a fresh clock -> the epoch and node of now, before writeUntil: send
- *   otherwise: uncount, park or refuse. What is parked goes out in order; what was sent is never sent again.
+ *   choose: the record's node, under leave -> connect -> count it in the gauge -> read the record, with a fresh clock: the
+ *   same epoch and node, before writeUntil -> the first byte. Otherwise: uncount, choose again, park or refuse.
+ *   What is parked goes out in order (the waiting room is that of the data path); what was sent is never sent again.
  *   at cutAt, or as soon as the record has a newer epoch: both connections are destroyed, no answer is passed on
  *
- * A thread may stall while control runs, and the other way round; the record and the gauge know nothing of that.
+ * A tunnel is a write for its whole life. A thread may stall while control runs, and the other way round; the record and
+ * the gauge know nothing of that.
  */
 import type { Millis } from '../../../src/base/ids.ts';
 import type { BoardWrite } from '../../../src/cluster/failover/contract.ts';
+import { type ParkedWrite, WaitingRoom } from '../../../src/proxy/io/parking.ts';
 import type { NodeAnswer } from './nodes.ts';
 import type { DataHabits } from './plants.ts';
+import { type Read, Reads, type ReadsWorld } from './reads.ts';
 
 export interface Op {
   readonly id: number;
   readonly takes: Millis;
+  /** Messages both ways until its end; what is said in it is no write that a node keeps. */
+  readonly tunnel: boolean;
   readonly done: (end: End) => void;
 }
 
@@ -25,21 +31,42 @@ export type End =
   /** Nothing was sent. */
   | { readonly kind: 'refused'; readonly why: string };
 
-export interface TrafficWorld {
+/** comes -> (parked ->) goes, to connect -> over: sent, or refused. It may be parked again instead. */
+export type Standing = 'comes' | 'parked' | 'goes' | 'over';
+
+export interface Leave {
+  readonly epoch: number;
+  readonly node: string;
+  /** Which machine the file meant by it. */
+  readonly machine: object | null;
+}
+
+/** What comes back of one write. None of it may ever come. */
+export interface Back {
+  /** A connection is there, or was refused. */
+  connected(ok: boolean): void;
+  answer(answer: NodeAnswer): void;
+  /** Of a tunnel. */
+  message(): void;
+}
+
+export interface TrafficWorld extends ReadsWorld {
   readonly habits: DataHabits;
-  now(): Millis;
-  /** After so long on this member's clock. */
-  after(ms: Millis, what: () => void): void;
-  /** The first byte leaves. `answer` may never come. */
-  send(op: Op, to: { readonly epoch: number; readonly node: string }, answer: (answer: NodeAnswer) => void): void;
-  /** An answer goes to a client. */
+  /** Between counting a write and looking at the record: a thread may be put aside there. */
+  gapMs(): Millis;
+  machineOf(node: string): object | null;
+  connect(op: Op, node: string, connected: (ok: boolean) => void): void;
+  /** The first byte leaves. */
+  send(op: Op, to: Leave, back: Omit<Back, 'connected'>): void;
+  /** An answer, or a message, goes to a client. */
   passes(op: Op, epoch: number): void;
-  covered(what: string): void;
+  /** How far it is on the way to its first byte. */
+  stands(op: Op, how: Standing): void;
 }
 
 /** Waiting writes look again so often. */
-const pollMs: Millis = 5;
-const parkedMs: Millis = 15_000;
+export const pollMs: Millis = 5;
+export const parkedMs: Millis = 15_000;
 const parkedMax = 200;
 
 interface Sent {
@@ -67,45 +94,86 @@ export class Shared {
   /** The last cutAt that was seen with an epoch. */
   readonly cuts = new Map<number, Millis>();
   writing = 0;
-  passed: number | null = null;
+  /** Highest position that was passed on, by epoch. */
+  readonly #passed = new Map<number, number>();
+  /** By node, of the present epoch: as health answers and answers to writes said. */
+  readonly positions = new Map<string, number>();
 
   write(record: BoardWrite): void {
+    // What was known of positions is of another epoch.
+    if (record.epoch !== this.record.epoch) this.positions.clear();
     this.record = record;
+    for (const node of this.positions.keys()) if (!record.readers.includes(node)) this.positions.delete(node);
     this.cuts.set(record.epoch, record.cutAt);
   }
+
+  get passed(): number | null {
+    return this.#passed.get(this.record.epoch) ?? null;
+  }
+
+  notePassed({ epoch, node }: Leave, position: number): void {
+    this.#passed.set(epoch, Math.max(this.#passed.get(epoch) ?? 0, position));
+    if (epoch === this.record.epoch) this.positions.set(node, Math.max(this.positions.get(node) ?? 0, position));
+  }
+
+  live(now: Millis): boolean {
+    const { epoch, node, writeUntil } = this.record;
+    return epoch > 0 && node !== null && now < writeUntil;
+  }
+}
+
+interface Waiting extends ParkedWrite {
+  readonly op: Op;
+  readonly until: Millis;
+  parked: boolean;
 }
 
 export class DataThread {
   readonly #shared: Shared;
   readonly #world: TrafficWorld;
-  readonly #parked: { readonly op: Op; readonly until: Millis }[] = [];
+  readonly #room = new WaitingRoom(() => this.#pollLater());
+  /** From when it came until its first byte has left. */
+  readonly #unsent = new Map<Op, Waiting>();
   readonly #sent = new Set<Sent>();
+  readonly #reads: Reads;
   /** Of connections that are open and not read yet. */
   readonly #inbox: Op[] = [];
   /** What waits in its sockets while it stands still. */
   #waiting: (() => void)[] = [];
-  #stalled = false;
+  #stalledAt: Millis | null = null;
+  #stoodStill: Millis = 0;
   #alive = true;
   #polls = false;
+  #order = 0;
+  #parked = 0;
+  #wheel: Millis = 0;
   /** Handed over by message, late: only a planted bug looks at it. */
   snapshot: { readonly epoch: number; readonly node: string | null } = { epoch: 0, node: null };
 
   constructor(shared: Shared, world: TrafficWorld) {
     this.#shared = shared;
     this.#world = world;
+    this.#reads = new Reads(shared, world, (what) => this.#when(what));
+    this.#wheel = world.now();
   }
 
   get isIdle(): boolean {
-    return this.#sent.size === 0 && this.#parked.length === 0 && this.#inbox.length === 0;
+    return this.#sent.size === 0 && this.#unsent.size === 0 && this.#inbox.length === 0;
   }
 
-  stall(): void {
-    this.#stalled = true;
+  stall(worldNow: Millis): void {
+    this.#stalledAt ??= worldNow;
   }
 
-  go(): void {
-    if (!this.#stalled || !this.#alive) return;
-    this.#stalled = false;
+  /** World time for which it stood still since it began. */
+  stoodStill(worldNow: Millis): Millis {
+    return this.#stoodStill + (this.#stalledAt === null ? 0 : worldNow - this.#stalledAt);
+  }
+
+  go(worldNow: Millis): void {
+    if (this.#stalledAt === null || !this.#alive) return;
+    this.#stoodStill = this.stoodStill(worldNow);
+    this.#stalledAt = null;
     // In the order of an event loop after a standstill: timers may come before sockets, or after.
     for (const what of this.#waiting.splice(0)) what();
     this.#poll();
@@ -115,99 +183,219 @@ export class DataThread {
   die(): void {
     this.#alive = false;
     for (const { op } of this.#sent) op.done({ kind: 'failed', why: 'the member died' });
-    for (const op of [...this.#parked.map(({ op: parked }) => parked), ...this.#inbox])
+    for (const op of [...this.#unsent.keys(), ...this.#inbox]) {
+      this.#world.stands(op, 'over');
       op.done({ kind: 'refused', why: 'the member died' });
+    }
     for (const sent of this.#sent) sent.over = true;
     this.#sent.clear();
-    this.#parked.length = 0;
+    this.#unsent.clear();
     this.#inbox.length = 0;
+    this.#reads.die();
   }
 
   #when(what: () => void): void {
     if (!this.#alive) return;
-    if (this.#stalled) this.#waiting.push(what);
+    if (this.#stalledAt !== null) this.#waiting.push(what);
     else what();
+  }
+
+  read(read: Read): void {
+    this.#when(() => this.#reads.accept(read));
   }
 
   accept(op: Op): void {
     this.#inbox.push(op);
+    this.#world.stands(op, 'comes');
     this.#when(() => this.#take());
   }
 
   #take(): void {
     for (const op of this.#inbox.splice(0)) {
-      if (this.#parked.length > 0) this.#park(op, this.#shared.record);
-      else this.#begin(op);
+      this.#come(op);
     }
   }
 
-  /** False: it was parked or refused. */
-  #begin(op: Op): boolean {
+  #come(op: Op): void {
+    this.#order += 1;
+    const waiting: Waiting = {
+      op,
+      order: this.#order,
+      until: this.#world.now() + parkedMs,
+      parked: false,
+      leaves: () => this.#leaves(waiting),
+    };
+    this.#unsent.set(op, waiting);
+    this.#begin(waiting);
+  }
+
+  /** The clock, or what a wheel kept of it. */
+  #now(): Millis {
+    return this.#world.habits.freshClock ? this.#world.now() : this.#wheel;
+  }
+
+  #begin(waiting: Waiting): void {
+    const leave = this.#choose(waiting);
+    if (leave === 'refuse') this.#refuse(waiting, this.#shared.record.why);
+    else if (leave === 'park') this.#park(waiting);
+    else this.#connect(waiting, leave);
+  }
+
+  #choose(waiting: Waiting): Leave | 'park' | 'refuse' {
     const { record } = this.#shared;
-    if (this.#maySend(record)) {
-      this.#send(op, this.#target(record));
+    const { habits } = this.#world;
+    const may = this.#shared.live(this.#now());
+    if (!may && record.otherwise === 'refuse') return 'refuse';
+    if (!may || (habits.keepsOrder && this.#room.holdsBack(waiting, slotOf(record.node!), this.#world.now())))
+      return 'park';
+    const node = habits.picksFromSnapshot && this.snapshot.node !== null ? this.snapshot.node : record.node!;
+    return { epoch: record.epoch, node, machine: this.#world.machineOf(node) };
+  }
+
+  /** It is sent, or ends: true, unless it was so before. */
+  #isOver(waiting: Waiting): boolean {
+    this.#unpark(waiting);
+    this.#room.removeWrite(waiting);
+    if (!this.#unsent.delete(waiting.op)) return false;
+    this.#world.stands(waiting.op, 'over');
+    return true;
+  }
+
+  #refuse(waiting: Waiting, why: string): void {
+    if (this.#isOver(waiting)) waiting.op.done({ kind: 'refused', why });
+  }
+
+  #park(waiting: Waiting): void {
+    if (waiting.parked) return;
+    if (this.#parked >= parkedMax) return this.#refuse(waiting, 'too many wait');
+    const { why } = this.#shared.record;
+    const told = why.replace(/[a-z0-9]* failed \d+ /, 'node failed n ').replace(/epoch \d+.*/, 'epoch n');
+    this.#world.covered(`parked: ${told.replace(/node [a-z0-9]+ /, 'a node ')}`);
+    waiting.parked = true;
+    this.#parked += 1;
+    this.#world.stands(waiting.op, 'parked');
+    this.#room.addWrite(waiting);
+  }
+
+  #unpark(waiting: Waiting): void {
+    if (!waiting.parked) return;
+    waiting.parked = false;
+    this.#parked -= 1;
+    this.#room.removeWrite(waiting);
+  }
+
+  /** False: it goes on waiting. */
+  #leaves(waiting: Waiting): boolean {
+    const leave = this.#choose(waiting);
+    if (leave === 'park') return false;
+    if (leave === 'refuse') {
+      this.#refuse(waiting, this.#shared.record.why);
       return true;
     }
-    if (record.otherwise === 'refuse') op.done({ kind: 'refused', why: record.why });
-    else this.#park(op, record);
-    return false;
+    this.#unpark(waiting);
+    this.#world.covered('parked: sent afterwards');
+    this.#connect(waiting, leave);
+    return true;
   }
 
-  #maySend({ writeUntil, node, epoch }: BoardWrite): boolean {
-    return epoch > 0 && node !== null && this.#world.now() < writeUntil;
-  }
-
-  #target(record: BoardWrite): { readonly epoch: number; readonly node: string } {
-    const { epoch, node } =
-      this.#world.habits.picksFromSnapshot && this.snapshot.node !== null ? this.snapshot : record;
-    return { epoch, node: node! };
-  }
-
-  #park(op: Op, { why }: BoardWrite): void {
-    if (this.#parked.length >= parkedMax) return op.done({ kind: 'refused', why: 'too many wait' });
-    this.#world.covered(
-      `parked: ${why.replace(/[a-z]* failed \d+ /, 'node failed n ').replace(/epoch \d+/, 'epoch n')}`,
+  #connect(waiting: Waiting, leave: Leave): void {
+    const { op } = waiting;
+    this.#world.stands(op, 'goes');
+    this.#room.goes(waiting);
+    this.#pollLater();
+    let tried = false;
+    this.#world.connect(op, leave.node, (ok) =>
+      this.#when(() => {
+        if (tried || this.#unsent.get(op) !== waiting) return;
+        tried = true;
+        if (ok) return this.#mayBegin(waiting, leave);
+        this.#world.covered('data: a connection was refused, nothing was sent');
+        this.#room.refused(waiting, slotOf(leave.node), this.#world.now());
+        this.#park(waiting);
+      }),
     );
-    this.#parked.push({ op, until: this.#world.now() + parkedMs });
-    this.#pollLater();
   }
 
-  #send(op: Op, to: { readonly epoch: number; readonly node: string }): void {
-    const sent: Sent = { op, epoch: to.epoch, over: false };
-    this.#sent.add(sent);
+  /** Counting comes before looking: whoever ends leave looks at the count after that. */
+  #mayBegin(waiting: Waiting, leave: Leave): void {
+    const { habits } = this.#world;
+    const gap = this.#world.gapMs();
+    const then = (what: () => void): void => (gap === 0 ? what() : this.#world.after(gap, () => this.#when(what)));
+    if (!habits.addsFirst) return this.#stands(leave) ? then(() => this.#send(waiting, leave)) : this.#begin(waiting);
     this.#shared.writing += 1;
-    this.#pollLater();
-    this.#world.send(op, to, (answer) => this.#when(() => this.#answered(sent, answer)));
+    then(() => {
+      this.#shared.writing -= 1;
+      if (this.#unsent.get(waiting.op) !== waiting) return;
+      if (this.#stands(leave) || !habits.looksAgain) this.#send(waiting, leave);
+      else this.#begin(waiting);
+    });
   }
 
-  #answered(sent: Sent, answer: NodeAnswer): void {
+  #stands({ epoch, node, machine }: Leave): boolean {
+    const { record } = this.#shared;
+    if (machine !== this.#world.machineOf(node)) return false;
+    const same = record.epoch === epoch && (record.node === node || this.#world.habits.picksFromSnapshot);
+    return same && this.#shared.live(this.#now());
+  }
+
+  #send(waiting: Waiting, leave: Leave): void {
+    if (!this.#isOver(waiting)) return;
+    const { op } = waiting;
+    const sent: Sent = { op, epoch: leave.epoch, over: false };
+    this.#sent.add(sent);
+    if (this.#counts(op)) this.#shared.writing += 1;
+    this.#pollLater();
+    this.#room.sent();
+    this.#world.send(op, leave, {
+      answer: (answer) => this.#when(() => this.#answered(sent, leave, answer)),
+      message: () => this.#when(() => this.#message(sent)),
+    });
+  }
+
+  #counts({ tunnel }: Op): boolean {
+    return !tunnel || this.#world.habits.countsTunnels;
+  }
+
+  #message(sent: Sent): void {
+    if (sent.over) return;
+    if (this.#isCut(sent)) return this.#cut(sent);
+    this.#world.passes(sent.op, sent.epoch);
+  }
+
+  #answered(sent: Sent, leave: Leave, answer: NodeAnswer): void {
     if (sent.over) return;
     // Before bytes are passed on: a thread that stood still wakes in a socket callback.
     if (this.#isCut(sent)) return this.#cut(sent);
     this.#end(sent);
-    if (!answer.ok) return sent.op.done({ kind: 'failed', why: answer.why });
+    if (!answer.ok) return this.#broke(sent, answer.why);
+    // Noted before it is passed on: a fence asks for the highest that clients know of.
+    if (answer.position !== null) this.#shared.notePassed(leave, answer.position);
     this.#world.passes(sent.op, sent.epoch);
-    const { passed } = this.#shared;
-    if (answer.position !== null) this.#shared.passed = Math.max(passed ?? 0, answer.position);
     sent.op.done({ kind: 'answered', epoch: sent.epoch, position: answer.position });
   }
 
-  #isCut({ epoch }: Sent): boolean {
-    if (!this.#world.habits.cutsAnswers) return false;
+  #isCut({ epoch, op }: Sent): boolean {
+    const { habits } = this.#world;
+    if (!habits.cutsAnswers || !this.#counts(op)) return false;
     const { record, cuts } = this.#shared;
-    return record.epoch > epoch || this.#world.now() >= (cuts.get(epoch) ?? 0);
+    return record.epoch > epoch || (habits.cutsByTime && this.#world.now() >= (cuts.get(epoch) ?? 0));
   }
 
   #cut(sent: Sent): void {
     this.#end(sent);
-    this.#world.covered('data: a write was cut');
-    sent.op.done({ kind: 'failed', why: 'cut' });
+    this.#world.covered(`data: a ${sent.op.tunnel ? 'tunnel' : 'write'} was cut`);
+    this.#broke(sent, 'cut');
+  }
+
+  #broke({ op }: Sent, why: string): void {
+    if (!this.#world.habits.repeatsBroken || op.tunnel) return op.done({ kind: 'failed', why });
+    this.#come(op);
   }
 
   #end(sent: Sent): void {
     sent.over = true;
     this.#sent.delete(sent);
-    this.#shared.writing -= 1;
+    if (this.#counts(sent.op)) this.#shared.writing -= 1;
   }
 
   #pollLater(): void {
@@ -216,25 +404,21 @@ export class DataThread {
     this.#world.after(pollMs, () => {
       this.#polls = false;
       if (!this.#alive) return;
-      if (!this.#stalled) this.#poll();
+      if (this.#stalledAt === null) this.#poll();
       if (!this.isIdle) this.#pollLater();
     });
   }
 
   #poll(): void {
+    this.#wheel = this.#world.now();
     for (const sent of [...this.#sent]) if (this.#isCut(sent)) this.#cut(sent);
-    while (this.#parked.length > 0) {
-      const { op, until } = this.#parked[0]!;
-      const { record } = this.#shared;
-      if (this.#maySend(record)) {
-        this.#parked.shift();
-        this.#world.covered('parked: sent afterwards');
-        this.#send(op, this.#target(record));
-      } else if (record.otherwise === 'refuse' || this.#world.now() >= until) {
-        this.#parked.shift();
-        op.done({ kind: 'refused', why: record.otherwise === 'refuse' ? record.why : 'waited too long' });
-      } else break;
-    }
+    this.#room.look();
+    if (this.#world.habits.boundsWaits)
+      for (const waiting of this.#unsent.values())
+        if (waiting.parked && this.#wheel >= waiting.until) this.#refuse(waiting, 'waited too long');
     if (!this.isIdle) this.#pollLater();
   }
 }
+
+/** The waiting room knows nodes by a number. */
+const slotOf = (node: string): number => [...node].reduce((sum, char) => sum * 31 + char.charCodeAt(0), 0) % 65_521;

@@ -1,54 +1,26 @@
 /**
- * One member's process beside the host that runs its agreement: the failover machine with its driver, the prober, the
- * hooks, and the data threads. It lives and dies with the host's process; while that stands still, what comes for control
- * waits, and the threads may go on.
+ * One member's process beside the host that runs its agreement: the failover machine with its driver, the hooks, and of
+ * each pool the prober and the data threads. It lives and dies with the host's process; while that stands still, what
+ * comes for control waits, and the threads may go on.
  */
 import type { Millis } from '../../../src/base/ids.ts';
 import type {
-  BoardWrite,
   ClusterView,
   CommandAnswer,
   FailoverCommand,
   FailoverInput,
   FailoverOutput,
-  FailoverRules,
-  HookRun,
 } from '../../../src/cluster/failover/contract.ts';
 import { FailoverMachine } from '../../../src/cluster/failover/machine.ts';
-import type { PoolPolicy } from '../../../src/cluster/failover/model.ts';
 import type { MemberOutput } from '../../../src/cluster/member/contract.ts';
 import type { Member } from '../../../src/cluster/member/member.ts';
 import type { Host } from '../host.ts';
-import type { Queue } from '../queue.ts';
-import type { NodeAnswer } from './nodes.ts';
-import type { DataHabits } from './plants.ts';
-import { Prober } from './prober.ts';
-import { DataThread, type Op, Shared } from './traffic.ts';
+import { Side } from './side.ts';
+import type { Site } from './site.ts';
+import type { DataThread } from './traffic.ts';
+import type { FailoverWorld } from './world.ts';
 
-export const pool = 'app';
 const channel = 7;
-const heldMs: Millis = 4;
-const threadsPerMember = 2;
-
-export interface UnitWorld {
-  readonly queue: Queue;
-  readonly rules: Partial<FailoverRules>;
-  readonly habits: DataHabits;
-  policyOf(unit: Unit): PoolPolicy;
-  /** What that member's file means by this node. */
-  probe(unit: Unit, node: string, answer: (answer: ProbeAnswer) => void): void;
-  send(
-    unit: Unit,
-    op: Op,
-    to: { readonly epoch: number; readonly node: string; answer: (answer: NodeAnswer) => void },
-  ): void;
-  passes(unit: Unit, op: Op, epoch: number): void;
-  runHook(unit: Unit, run: HookRun, done: (answer: NodeAnswer) => void): void;
-  /** Handed over late. */
-  handOverMs(): Millis;
-  covered(what: string): void;
-  note(who: string, text: string): void;
-}
 
 /** Hosts of these worlds run nothing else. */
 export const memberOf = (host: Host): Member | null => host.body as Member | null;
@@ -68,79 +40,65 @@ export type ProbeAnswer =
 
 export class Unit {
   readonly host: Host;
-  readonly #world: UnitWorld;
+  /** It votes and probes, and no client comes to it. */
+  readonly witness: boolean;
+  readonly #world: FailoverWorld;
+  readonly sides: readonly Side[];
   machine: FailoverMachine | null = null;
-  shared = new Shared();
-  threads: DataThread[] = [];
-  prober: Prober | null = null;
   run = 0;
-  /** Its threads stand still though its control thread may not. */
-  stalled = new Set<DataThread>();
+  startedAt: Millis = 0;
   #waiting: FailoverInput[] = [];
   #wake = 0;
-  #telling = false;
+  #wakes: { readonly steps: number; readonly go: () => void } | null = null;
   #view = '';
-  #step = 0;
   #command = 0;
   readonly #commands = new Map<number, (answer: CommandAnswer) => void>();
 
-  constructor(host: Host, world: UnitWorld) {
+  constructor(host: Host, world: FailoverWorld, witness: boolean) {
     this.host = host;
+    this.witness = witness;
     this.#world = world;
+    this.sides = world.sites.map((site) => new Side(this, site));
   }
 
   get name(): string {
     return this.host.name;
   }
 
+  get threads(): readonly DataThread[] {
+    return this.sides.flatMap(({ threads }) => threads);
+  }
+
+  sideOf(site: Site): Side {
+    return this.sides.find((side) => side.site === site)!;
+  }
+
   /** Directly before its host starts. */
   start(): void {
     this.run += 1;
-    const { run } = this;
-    this.shared = new Shared();
+    this.startedAt = this.#world.queue.now;
     this.#waiting = [];
     this.#view = '';
-    this.#step = 0;
-    this.#telling = false;
     this.#commands.clear();
-    const { habits } = this.#world;
-    this.threads = Array.from(
-      { length: threadsPerMember },
-      () =>
-        new DataThread(this.shared, {
-          habits,
-          now: () => this.host.now(),
-          after: (ms, what) => this.after(ms, what),
-          send: (op, to, answer) =>
-            this.#world.send(this, op, { ...to, answer: (got) => this.run === run && answer(got) }),
-          passes: (op, epoch) => this.#world.passes(this, op, epoch),
-          covered: (what) => this.#world.covered(what),
-        }),
-    );
     this.machine = new FailoverMachine({
       self: this.host.uid,
       now: this.host.now(),
       writesOverAt: (name, unconfirmed) => this.host.body?.writesOverAt(name, unconfirmed) ?? null,
       rules: this.#world.rules,
     });
-    const policy = this.#world.policyOf(this);
-    this.machine.step(this.host.now(), { kind: 'policies', policies: [policy] });
-    this.prober = new Prober(policy, {
-      now: () => this.host.now(),
-      after: (ms, what) => this.after(ms, what),
-      awake: () => this.host.awake,
-      probe: (node, answer) => this.#world.probe(this, node, (got) => this.run === run && answer(got)),
-      report: (report) => this.give({ kind: 'report', report }),
-    });
+    this.machine.step(this.host.now(), { kind: 'policies', policies: this.#policies() });
+    for (const side of this.sides) side.start();
+  }
+
+  #policies() {
+    return this.sides.map(({ site }) => site.policyOf(this));
   }
 
   die(): void {
+    this.#wakes = null;
     this.run += 1;
-    for (const thread of this.threads) thread.die();
-    this.threads = [];
+    for (const side of this.sides) side.die();
     this.machine = null;
-    this.prober = null;
-    this.stalled.clear();
   }
 
   /** By this member's clock; never, if its process ends before. */
@@ -156,10 +114,13 @@ export class Unit {
     else this.#world.queue.at(at + 0.01, then);
   }
 
+  /** A process that stands still does so afterwards. */
   reload(): void {
-    const policy = this.#world.policyOf(this);
-    this.prober?.reload(policy);
-    this.give({ kind: 'policies', policies: [policy] });
+    const { run, machine, host } = this;
+    if (machine === null) return;
+    if (!host.awake) return this.#world.queue.after(100, () => this.run === run && this.reload());
+    for (const side of this.sides) side.reload();
+    this.give({ kind: 'policies', policies: this.#policies() });
   }
 
   command(command: FailoverCommand, done: (answer: CommandAnswer) => void): void {
@@ -178,30 +139,33 @@ export class Unit {
     this.#finish();
   }
 
+  /** Its threads go on after so many steps of its process. */
+  goesAfter(steps: number, go: () => void): void {
+    this.#wakes = { steps, go };
+  }
+
   /** The host's process took a step. */
   stepped(out: MemberOutput): void {
+    this.#step(out);
+    const wakes = this.#wakes;
+    if (wakes === null) return;
+    this.#wakes = wakes.steps === 0 ? null : { ...wakes, steps: wakes.steps - 1 };
+    if (wakes.steps === 0) wakes.go();
+  }
+
+  #step(out: MemberOutput): void {
     const { machine, host } = this;
     if (machine === null || host.body === null) return;
     const now = host.now();
     for (const effect of out.effects) {
       if (effect.kind === 'moving') machine.step(now, { kind: 'moving', pool: effect.pool });
-      if (effect.kind === 'void-leases') machine.step(now, { kind: 'void', why: effect.why });
+      if (effect.kind === 'void-leases' && this.#world.dataHabits.heedsVoid)
+        machine.step(now, { kind: 'void', why: effect.why });
     }
-    const record = host.body.replica.pools.get(pool);
-    if (record !== null && record.step !== this.#step) {
-      this.#step = record.step;
-      machine.step(now, { kind: 'records', records: [record] });
-    }
+    for (const side of this.sides) this.#learn(side, now);
     const view = this.#viewNow();
-    const text = JSON.stringify([
-      view.leader,
-      view.term,
-      view.leads,
-      view.quorum,
-      view.voters,
-      view.learners,
-      view.cluster,
-    ]);
+    const { leader, term, leads, quorum, voters, learners, cluster } = view;
+    const text = JSON.stringify([leader, term, leads, quorum, voters, learners, cluster]);
     if (text !== this.#view) {
       this.#view = text;
       machine.step(now, { kind: 'cluster', view });
@@ -210,6 +174,13 @@ export class Unit {
       if (room === channel) machine.step(now, { kind: 'told', from, bytes });
     for (const input of host.awake ? this.#waiting.splice(0) : []) machine.step(now, input);
     this.#finish();
+  }
+
+  #learn(side: Side, now: Millis): void {
+    const record = this.host.body!.replica.pools.get(side.site.pool);
+    if (record === null || record.step === side.step) return;
+    side.step = record.step;
+    this.machine!.step(now, { kind: 'records', records: this.host.body!.replica.pools.list() });
   }
 
   #viewNow(): ClusterView {
@@ -232,65 +203,50 @@ export class Unit {
     const { machine, run } = this;
     if (machine === null) return;
     const out = machine.take();
-    if (this.#world.habits.boardFirst) for (const board of out.board) this.#write(board);
-    else
-      this.after(40, () => {
-        for (const board of out.board) this.#write(board);
-      });
+    const write = (): void => {
+      for (const board of out.board) this.sides.find(({ site }) => site.pool === board.pool)?.write(board);
+    };
+    if (this.#world.dataHabits.boardFirst) write();
+    else if (out.board.length > 0) this.after(150, write);
     this.#act(out, run);
     this.#arm();
   }
 
-  #write(board: BoardWrite): void {
-    this.shared.write(board);
-    if (board.fencing) this.#tellHeld();
-    const { epoch, node } = board;
-    for (const thread of this.threads) this.after(this.#world.handOverMs(), () => (thread.snapshot = { epoch, node }));
-  }
-
-  #tellHeld(): void {
-    if (this.#telling) return;
-    this.#telling = true;
-    this.after(heldMs, () => {
-      this.#telling = false;
-      const { writing, passed, record } = this.shared;
-      if (!record.fencing) return;
-      this.#tellHeld();
-      if (this.host.awake) this.give({ kind: 'held', pool, writing, passed });
-    });
-  }
-
   #act(out: FailoverOutput, run: number): void {
     const { host } = this;
+    const world = this.#world;
     const mine = (input: FailoverInput): void => {
       if (this.run === run) this.give(input);
     };
-    for (const { level, event, text } of out.events) this.#world.note(this.name, `${level} ${event}: ${text}`);
+    const siteOf = (pool: string): Site => world.sites.find((site) => site.pool === pool)!;
+    const soon = (what: () => void): void => world.queue.after(0, () => this.run === run && what());
+    for (const { level, event, pool, text } of out.events)
+      world.note(this.name, `${level} ${event} ${pool === 'app' ? '' : `${pool}: `}${text}`);
     for (const { id, answer } of out.answers) {
       this.#commands.get(id)?.(answer);
       this.#commands.delete(id);
     }
-    for (const node of out.probe) this.prober?.now(node.node);
+    if (world.dataHabits.probesWhenAsked)
+      for (const { pool, node } of out.probe) this.sideOf(siteOf(pool)).prober?.now(node);
     for (const hook of out.hooks)
-      this.#world.runHook(this, hook, ({ ok, position, why }) =>
+      siteOf(hook.pool).runHook(this, hook, ({ ok, position, why }) =>
         mine({ kind: 'hooked', id: hook.id, ok, position, detail: why }),
       );
-    for (const { to, bytes } of out.tell)
-      this.#world.queue.after(0, () => this.run === run && host.give({ kind: 'tell', to, channel, bytes }));
-    for (const { id, record, note } of out.proposals)
-      this.#world.queue.after(0, () => {
-        if (this.run !== run) return;
+    for (const { to, bytes } of out.tell) soon(() => host.give({ kind: 'tell', to, channel, bytes }));
+    for (const { id, record, note } of out.proposals) {
+      siteOf(record.pool).checker.detection.proposes(this, record);
+      soon(() => {
         host.call({ kind: 'propose', command: { kind: 'pool', record, note }, consistency: 'quorum' }, (answer) => {
           const done = answer.ok && answer.value.kind === 'written' && answer.value.written.committed;
           mine({ kind: 'proposed', id, ok: done && answer.value.written.value.kind === 'done' });
         });
       });
-    for (const { id, pool: name, epoch } of out.leases)
-      this.#world.queue.after(0, () => {
-        if (this.run !== run) return;
-        host.call({ kind: 'write-lease', pool: name, epoch }, (answer) => {
+    }
+    for (const { id, pool, epoch } of out.leases)
+      soon(() => {
+        host.call({ kind: 'write-lease', pool, epoch }, (answer) => {
           const lease = answer.ok && answer.value.kind === 'lease' ? answer.value.lease : null;
-          this.#world.covered(`lease: ${answer.ok ? 'given' : answer.error.kind}`);
+          world.covered(`lease: ${answer.ok ? 'given' : answer.error.kind}`);
           mine({ kind: 'leased', id, lease, why: answer.ok ? '' : answer.error.kind });
         });
       });

@@ -1,17 +1,17 @@
 /**
- * One seed of failover: whole members (production code, agreement and all) with the failover machine beside each, app
- * nodes behind them, and clients that write through any. The same seed is the same run.
+ * One seed of failover: whole members (production code, agreement and all) with the failover machine beside each, one or
+ * two pools of app nodes behind them, and clients that write through any. The same seed is the same run.
  *
  * Judged by world time and by what nodes and clients recorded, never by what a member believes: see checker.ts. Then the
- * faults stop, and within `healMs` the pool must be open everywhere and take a write through each member.
+ * faults stop, and within `healMs` each pool must be open everywhere and take a write through each member.
  */
 import type { Millis } from '../../../src/base/ids.ts';
 import { type Random, seededRandom } from '../../../src/base/random.ts';
-import type { FailoverRules, HookRun } from '../../../src/cluster/failover/contract.ts';
-import type { PoolPolicy } from '../../../src/cluster/failover/model.ts';
+import type { FailoverRules } from '../../../src/cluster/failover/contract.ts';
 import type { MemberOptions, MemberOutput } from '../../../src/cluster/member/contract.ts';
 import { Member } from '../../../src/cluster/member/member.ts';
 import type { MemberRules } from '../../../src/cluster/member/rules.ts';
+import type { Token } from '../../../src/proxy/read-after-write.ts';
 import { uidOf } from '../bare.ts';
 import { Breach } from '../breach.ts';
 import { MemberClock } from '../clock.ts';
@@ -22,14 +22,12 @@ import { goodHabits, type Habits } from '../plants.ts';
 import { between, oneOf, Queue } from '../queue.ts';
 import type { Line } from '../script.ts';
 import { Timeline } from '../timeline.ts';
-import { Checker } from './checker.ts';
 import { act, drawScript } from './faults.ts';
-import { AppNode, type NodeAnswer, type NodeWorld, type Style, type Write } from './nodes.ts';
-import { Operator } from './operator.ts';
 import { type DataHabits, goodDataHabits } from './plants.ts';
-import { filePolicy, type Kind } from './policies.ts';
+import type { Kind } from './policies.ts';
+import { Site } from './site.ts';
 import type { Op } from './traffic.ts';
-import { type ProbeAnswer, pool, Unit, type UnitWorld } from './unit.ts';
+import { Unit } from './unit.ts';
 
 export interface FailoverWorldOptions extends Kind {
   readonly faultMs?: Millis;
@@ -37,6 +35,8 @@ export interface FailoverWorldOptions extends Kind {
   readonly rules?: Partial<FailoverRules>;
   readonly memberRules?: Partial<MemberRules>;
   readonly habits?: Partial<DataHabits>;
+  /** How often clients open tunnels, of all writes. */
+  readonly tunnels?: number;
 }
 
 export interface FailoverResult {
@@ -44,16 +44,24 @@ export interface FailoverResult {
   readonly epochs: number;
   readonly acknowledged: number;
   readonly healedAfter: Millis;
+  /** Longest that a failover went on after the faults had stopped. */
+  readonly slowestEndMs: Millis;
   readonly coverage: Coverage;
 }
 
 export const healMs: Millis = 60_000;
 const defaultFaultMs: Millis = 30_000;
 const clients = 4;
-/** What the data path waits for an answer, at most. */
-const answerMs: Millis = 8000;
+const secondClients = 2;
+/** Looks of the checkers that go by time. */
+const lookMs: Millis = 250;
 
-export class FailoverWorld implements HostWorld, NodeWorld, UnitWorld {
+/** What a client remembers of its last write. */
+interface Session {
+  last: { readonly token: Token; readonly wrote: number } | null;
+}
+
+export class FailoverWorld implements HostWorld {
   readonly queue = new Queue();
   readonly random: Random;
   readonly net: Net;
@@ -61,28 +69,22 @@ export class FailoverWorld implements HostWorld, NodeWorld, UnitWorld {
   readonly coverage = new Coverage();
   readonly hosts: Host[] = [];
   readonly units = new Map<Host, Unit>();
-  readonly nodes: AppNode[] = [];
-  /** Where a member's file with a wrong url leads to. */
-  readonly decoys = new Map<string, AppNode>();
-  /** Members whose file has a node elsewhere, by member and node. */
-  readonly moved = new Set<string>();
-  /** Members whose policy is another. */
-  readonly other = new Set<string>();
+  readonly sites: readonly Site[];
   /** Ways between members and nodes that are cut, `m1>a` and `a>m1`, and how long writes take longer. */
   readonly cutWays = new Set<string>();
   lateMs: Millis = 0;
   readonly script: readonly Line[];
   readonly kind: FailoverWorldOptions;
-  readonly checker: Checker;
-  readonly operator: Operator;
   readonly rules: Partial<FailoverRules>;
   readonly dataHabits: DataHabits;
   readonly seed: number;
   calm = false;
+  healedAt: Millis = 0;
   readonly quiet = false;
   steps = 0;
   #op = 0;
   readonly #byAddress = new Map<string, Host>();
+  #waiting: { readonly event: string; readonly then: () => void }[] = [];
 
   constructor(seed: number, options: FailoverWorldOptions) {
     this.seed = seed;
@@ -91,31 +93,9 @@ export class FailoverWorld implements HostWorld, NodeWorld, UnitWorld {
     this.net = new Net(this.queue, seededRandom(seed * 4 + 2));
     this.rules = options.rules ?? {};
     this.dataHabits = { ...goodDataHabits, ...options.habits };
-    this.checker = new Checker(this);
-    this.operator = new Operator(this);
-    for (let n = 1; n <= options.members; n++) this.#add(n);
-    for (const id of ['a', 'b', 'c'].slice(0, options.nodes)) {
-      this.nodes.push(new AppNode(id, id === 'a', this, () => this.nodes));
-      const decoy: AppNode = new AppNode(`${id}-elsewhere`, false, this.#decoyWorld(), () => [decoy]);
-      this.decoys.set(id, decoy);
-    }
+    this.sites = [new Site('app', options, this), ...(options.second ? [new Site('db', options.second, this)] : [])];
+    for (let n = 1; n <= options.members + (options.spare ? 1 : 0); n++) this.#add(n);
     this.script = options.script ?? drawScript(seededRandom(seed * 4 + 3), options, options.faultMs ?? defaultFaultMs);
-  }
-
-  #decoyWorld(): NodeWorld {
-    return {
-      queue: this.queue,
-      random: this.random,
-      style: 'shared',
-      covered: () => {},
-      note: () => {},
-      begun: () => {},
-      promoted: () => {},
-    };
-  }
-
-  get style(): Style {
-    return this.kind.style;
   }
 
   get habits(): Habits & DataHabits {
@@ -126,17 +106,37 @@ export class FailoverWorld implements HostWorld, NodeWorld, UnitWorld {
     const faultMs = this.kind.faultMs ?? defaultFaultMs;
     for (const host of this.hosts) this.queue.after(this.random.next() * 100, () => this.start(host));
     for (const line of this.script) this.queue.at(line.at, () => this.calm || act(this, line));
-    for (let n = 0; n < clients; n++) this.#client(n);
+    for (const site of this.sites)
+      for (let n = 0; n < (site === this.sites[0] ? clients : secondClients); n++) this.#client(site, { last: null });
+    this.#lookAgain();
     this.queue.run(faultMs);
     this.#heal();
-    const healedAt = this.queue.now;
-    if (!this.queue.run(healedAt + healMs, () => this.checker.isWell()))
+    const isWell = (): boolean =>
+      this.leader()?.body?.status().raft?.ready === true && this.sites.every(({ checker }) => checker.isWell());
+    if (!this.queue.run(this.healedAt + healMs, isWell))
       throw new Breach('comes good', `not well ${healMs} ms after the last fault: ${this.picture()}`);
-    const healedAfter = this.queue.now - healedAt;
+    const healedAfter = this.queue.now - this.healedAt;
     this.#writeThroughEach();
-    this.checker.atEnd();
+    return this.#result(healedAfter);
+  }
+
+  #result(healedAfter: Millis): FailoverResult {
     const { steps, coverage } = this;
-    return { steps, epochs: this.checker.opened, acknowledged: this.checker.acknowledged, healedAfter, coverage };
+    const checkers = this.sites.map(({ checker }) => checker);
+    for (const checker of checkers) checker.atEnd();
+    const sum = (of: (checker: (typeof checkers)[number]) => number): number =>
+      checkers.reduce((all, checker) => all + of(checker), 0);
+    return {
+      ...{ steps, healedAfter, coverage },
+      epochs: sum(({ opened }) => opened),
+      acknowledged: sum(({ acknowledged }) => acknowledged),
+      slowestEndMs: Math.max(...checkers.map(({ slowestEndMs }) => slowestEndMs)),
+    };
+  }
+
+  #lookAgain(): void {
+    for (const { checker } of this.sites) checker.inTime();
+    this.queue.after(lookMs, () => this.#lookAgain());
   }
 
   // Hosts.
@@ -147,8 +147,10 @@ export class FailoverWorld implements HostWorld, NodeWorld, UnitWorld {
 
   stepped(host: Host, out: MemberOutput): void {
     this.steps += 1;
-    const record = host.body?.replica.pools.get(pool) ?? null;
-    if (record !== null) this.checker.learned(record);
+    for (const { pool, checker } of this.sites) {
+      const record = host.body?.replica.pools.get(pool) ?? null;
+      if (record !== null) checker.learned(record);
+    }
     this.units.get(host)!.stepped(out);
   }
 
@@ -156,7 +158,13 @@ export class FailoverWorld implements HostWorld, NodeWorld, UnitWorld {
     this.note(host.name, `ends by itself: ${why}`);
     this.covered(`ended: ${why.split(':')[0]}`);
     this.units.get(host)!.die();
-    this.queue.after(1000 + this.random.next() * 1000, () => this.start(host));
+    if (why.startsWith('disk')) this.queue.after(1000 + this.random.next() * 1000, () => this.start(host));
+  }
+
+  /** It was left out of the cluster, and stays down. */
+  isOut({ uid }: Host): boolean {
+    const config = this.leader()?.body?.status().raft?.config;
+    return config !== undefined && !config.voters.includes(uid) && !config.learners.includes(uid);
   }
 
   noted(): void {}
@@ -186,113 +194,34 @@ export class FailoverWorld implements HostWorld, NodeWorld, UnitWorld {
   // What faults of the cluster need beside.
 
   order(kind: 'add' | 'remove' | 'transfer', who: Host | null): void {
-    if (kind === 'transfer') this.leader()?.call({ kind, to: who?.uid ?? null }, () => {});
+    const leader = this.leader();
+    if (kind === 'transfer') return leader?.call({ kind, to: who?.uid ?? null }, () => {});
+    const done = (answer: { readonly ok: boolean }): void => this.covered(`${kind}: ${answer.ok ? 'done' : 'refused'}`);
+    leader?.call({ kind: 'change', change: kind, member: who!.uid }, done);
   }
 
   suspended(): void {}
 
-  once(): void {}
-
-  // Units.
-
-  policyOf(unit: Unit): PoolPolicy {
-    return filePolicy(this.kind, {
-      nodes: this.nodes,
-      moved: (node) => this.moved.has(`${unit.name} ${node}`),
-      other: this.other.has(unit.name),
-    });
+  once(event: string, then: () => void): void {
+    this.#waiting.push({ event, then });
   }
 
-  #nodeOf(unit: Unit, id: string): AppNode {
-    const found = this.moved.has(`${unit.name} ${id}`)
-      ? this.decoys.get(id)
-      : this.nodes.find((node) => node.id === id);
-    return found!;
+  /** `pending`, `open`, `failed`, and the start of a hook, of that pool. */
+  happened(event: string, { pool }: Site): void {
+    if (pool !== 'app') return;
+    const ripe = this.#waiting.filter((one) => one.event === event);
+    this.#waiting = this.#waiting.filter((one) => one.event !== event);
+    for (const { then } of ripe) this.queue.after(0, then);
   }
 
-  #way(from: string, to: string, then: () => void, late = 0): void {
+  // Between members and nodes.
+
+  way(from: string, to: string, then: () => void, late = 0): void {
     if (!this.cutWays.has(`${from}>${to}`)) this.queue.after(between(this.random, [0.2, 2]) + late, then);
-  }
-
-  probe(unit: Unit, id: string, answer: (answer: ProbeAnswer) => void): void {
-    const node = this.#nodeOf(unit, id);
-    const epoch = unit.host.body?.replica.pools.get(pool)?.epoch ?? 0;
-    this.#way(unit.name, id, () => {
-      if (!node.alive) return this.#way(id, unit.name, () => answer({ kind: 'refused' }));
-      if (node.hung) return;
-      if (epoch > 0) node.findPlace();
-      const health = node.health(epoch);
-      const knows = node.synced || node.role === 'primary' || this.style === 'shared';
-      this.#way(id, unit.name, () => answer({ kind: 'answer', ok: knows, ...health }));
-    });
-  }
-
-  send(
-    unit: Unit,
-    op: Op,
-    to: { readonly epoch: number; readonly node: string; answer: (a: NodeAnswer) => void },
-  ): void {
-    const node = this.#nodeOf(unit, to.node);
-    this.checker.sends(unit, op, { epoch: to.epoch, node });
-    const write: Write = { id: op.id, epoch: to.epoch, takes: op.takes };
-    const back = (answer: NodeAnswer): void => this.#way(to.node, unit.name, () => to.answer(answer));
-    const late = this.lateMs > 0 && this.random.next() < 0.3 ? this.random.next() * this.lateMs : 0;
-    if (late > 1000) this.covered('data: bytes came late');
-    this.#way(
-      unit.name,
-      to.node,
-      () => {
-        if (!node.alive) back({ ok: false, position: null, why: 'reset' });
-        else if (!node.hung) node.write(write, back);
-      },
-      late,
-    );
-    unit.after(answerMs, () => to.answer({ ok: false, position: null, why: 'no answer in time' }));
-  }
-
-  passes(_unit: Unit, op: Op, epoch: number): void {
-    this.checker.passes(op, epoch);
-  }
-
-  runHook(unit: Unit, run: HookRun, done: (answer: NodeAnswer) => void): void {
-    this.checker.hookStarts(unit, run);
-    this.covered(`hook: ${run.kind}`);
-    const left = run.deadline - unit.host.now();
-    const no = (why: string): NodeAnswer => ({ ok: false, position: null, why });
-    unit.after(Math.max(0, left), () => done(no('no answer in time')));
-    const node = this.#nodeOf(unit, run.target.node);
-    const dice = this.random.next();
-    // At once, or at any time up to its deadline; the answer may not come.
-    const takes = dice < 0.75 ? 1 + this.random.next() * 30 : this.random.next() * Math.max(1, left - 5);
-    const mute = !this.calm && this.random.next() < 0.1;
-    this.#way(unit.name, node.id, () => {
-      if (!node.alive) return this.#way(node.id, unit.name, () => done(no('refused')));
-      if (node.hung) return;
-      if (!this.calm && this.random.next() < node.hookFails)
-        return this.#way(node.id, unit.name, () => done(no('the hook says no')));
-      // Whatever becomes of who asked: the handler runs.
-      this.queue.at(this.queue.now + takes * 0.99, () => {
-        if (!node.answers) return;
-        const answer = node.hook(run.kind, run.epoch);
-        this.covered(`hook: ${run.kind} ${answer.ok ? 'took effect' : 'refused by the node'}`);
-        if (!mute) this.#way(node.id, unit.name, () => done(answer));
-      });
-    });
   }
 
   handOverMs(): Millis {
     return this.random.next() < 0.8 ? 1 : 200 + this.random.next() * 1500;
-  }
-
-  // Nodes.
-
-  begun(node: AppNode, write: Write): void {
-    this.checker.begun(node, write);
-  }
-
-  promoted(node: AppNode, epoch: number): void {
-    this.note(node.id, `is promoted, epoch ${epoch}`);
-    this.checker.promoted(node, epoch);
   }
 
   note(who: string, text: string): void {
@@ -304,14 +233,18 @@ export class FailoverWorld implements HostWorld, NodeWorld, UnitWorld {
   }
 
   picture(): string {
+    return this.sites.map((site) => this.#pictureOf(site)).join(' | ');
+  }
+
+  #pictureOf({ pool, nodes }: Site): string {
     const members = this.hosts.map((host) => {
       const status = this.units.get(host)!.machine?.status(pool);
-      if (status == null) return `${host.name} down`;
+      if (status == null) return `${host.name} down ${host.stopped ?? ''}`;
       const { record, state, reason, stopped } = status;
       return `${host.name} ${state} ${record?.phase} ${record?.epoch} ${record?.target?.node} (${reason}) ${stopped}`;
     });
-    const nodes = this.nodes.map((node) => `${node.id} ${node.answers ? 'up' : 'down'} ${node.role} ${node.seen}`);
-    return [...members, ...nodes].join('; ');
+    const all = nodes.map((node) => `${node.name} ${node.answers ? 'up' : 'down'} ${node.role} ${node.seen}`);
+    return [...members, ...all].join('; ');
   }
 
   #add(n: number): void {
@@ -320,19 +253,23 @@ export class FailoverWorld implements HostWorld, NodeWorld, UnitWorld {
     const clock = new MemberClock({ rate, origin: Math.floor(this.random.next() * 1e6), wallOffset: 1.7e12 });
     const host = new Host({ name: `m${n}`, address, uid: uidOf(address), clock }, this);
     this.hosts.push(host);
-    this.units.set(host, new Unit(host, this));
+    this.units.set(host, new Unit(host, this, this.#isWitness(host)));
     this.#byAddress.set(address, host);
+  }
+
+  #isWitness({ name }: Host): boolean {
+    return this.kind.witness && name === 'm3';
   }
 
   #memberOptions(host: Host): MemberOptions {
     const { members } = this.kind;
-    const seeds = this.hosts.filter((other) => other !== host).map(({ address }) => address);
-    const witness = members === 3 && host.name === 'm3' && this.seed % 5 === 0;
+    const first = this.hosts.slice(0, members).filter((other) => other !== host);
+    const seeds = first.slice(0, Math.max(1, members - 1)).map(({ address }) => address);
     return {
       name: host.name,
       address: host.address,
       cluster: members === 1 ? null : { seeds, expect: members },
-      metadata: { version: '1.0.0', priority: 100, witness, admin: '', zone: '' },
+      metadata: { version: '1.0.0', priority: 100, witness: this.#isWitness(host), admin: '', zone: '' },
       random: seededRandom(this.random.below(2 ** 31)),
       now: host.now(),
       wall: host.clock.wall(this.queue.now),
@@ -342,68 +279,75 @@ export class FailoverWorld implements HostWorld, NodeWorld, UnitWorld {
     };
   }
 
-  newOp(takes: Millis, done: Op['done']): Op {
+  newOp(takes: Millis, tunnel: boolean, done: Op['done']): Op {
     this.#op += 1;
-    return { id: this.#op, takes, done };
+    return { id: this.#op, takes, tunnel, done };
   }
 
-  #client(n: number): void {
-    const again = (): void => this.queue.after(20 + this.random.next() * 80, () => this.#client(n));
+  #client(site: Site, session: Session): void {
+    const again = (): void => this.queue.after(20 + this.random.next() * 80, () => this.#client(site, session));
     const host = oneOf(this.random, this.hosts)!;
-    const thread = oneOf(this.random, this.units.get(host)!.threads);
+    const thread = oneOf(this.random, this.units.get(host)!.sideOf(site).threads);
     if (thread === undefined) return again();
-    const long = this.random.next() < 0.04;
-    const op = this.newOp(long ? this.random.next() * 4000 : 1 + this.random.next() * 20, (end) => {
-      this.checker.ended(op, end);
+    const { last } = session;
+    if (last !== null && this.random.next() < 0.25) thread.read({ ...last, done: () => {} });
+    const tunnel = this.random.next() < (this.kind.tunnels ?? 0.005);
+    const long = !tunnel && this.random.next() < 0.04;
+    const takes = long ? this.random.next() * 4000 : 1 + this.random.next() * 20;
+    const op = this.newOp(tunnel ? takes * 1000 : takes, tunnel, (end) => {
+      site.checker.ended(op, end);
+      if (end.kind === 'answered' && !tunnel) {
+        const { epoch, position } = end;
+        session.last = { token: { epoch, position, at: host.clock.wall(this.queue.now) }, wrote: op.id };
+      }
       again();
     });
-    this.checker.asked(op, host.name);
+    site.checker.asked(op, { name: host.name, thread });
     thread.accept(op);
   }
 
   #heal(): void {
     this.calm = true;
+    this.healedAt = this.queue.now;
     this.note('world', 'the faults stop');
     this.net.mendAll();
     this.net.calm();
     this.cutWays.clear();
     this.lateMs = 0;
-    this.moved.clear();
-    this.other.clear();
-    for (const node of this.nodes) {
-      node.cluster = null;
-      if (!node.alive) node.start();
-      node.hung = false;
-    }
+    for (const site of this.sites) site.heal();
     for (const host of this.hosts) {
       host.disk.calm();
       host.disk.unstick();
       host.resume();
-      this.start(host);
+      if (!this.isOut(host)) this.start(host);
       const unit = this.units.get(host)!;
-      for (const thread of unit.threads) thread.go();
+      for (const thread of unit.threads) thread.go(this.queue.now);
       unit.reload();
     }
-    this.operator.helpsOut();
+    for (const { operator } of this.sites) operator.helpsOut();
   }
 
   /** Nodes may need a moment to follow again, and answer with errors until then. */
   #writeThroughEach(): void {
-    const open = new Set(this.hosts);
-    const write = (host: Host): void => {
-      const op = this.newOp(5, (end) => {
-        this.checker.ended(op, end);
-        if (end.kind === 'answered') open.delete(host);
-        else this.queue.after(100, () => write(host));
+    const all = [...this.units.values()]
+      .flatMap(({ sides }) => sides)
+      .filter(({ threads, unit }) => threads.length > 0 && !this.isOut(unit.host));
+    const open = new Set(all);
+    const write = (side: (typeof all)[number]): void => {
+      const thread = side.threads[0]!;
+      const op = this.newOp(5, false, (end) => {
+        side.site.checker.ended(op, end);
+        if (end.kind === 'answered') open.delete(side);
+        else this.queue.after(100, () => write(side));
       });
-      this.checker.asked(op, host.name);
-      this.units.get(host)!.threads[0]!.accept(op);
+      side.site.checker.asked(op, { name: side.unit.name, thread });
+      thread.accept(op);
     };
-    for (const host of this.hosts) write(host);
+    for (const side of all) write(side);
     if (!this.queue.run(this.queue.now + 20_000, () => open.size === 0))
       throw new Breach(
         'comes good',
-        `unanswered through ${[...open].map(({ name }) => name).join()}: ${this.picture()}`,
+        `unanswered through ${[...open].map(({ unit, site }) => `${unit.name} ${site.pool}`).join()}: ${this.picture()}`,
       );
   }
 }
