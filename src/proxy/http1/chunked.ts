@@ -196,13 +196,14 @@ function hexDigit(byte: number): number {
 
 /** Field names that have no business in a trailer: framing, routing, authentication, and what proxies set. RFC 9110 6.5.1. */
 const forbiddenTrailer =
-  /^(?:content-|transfer-encoding|host|connection|keep-alive|te$|trailer|upgrade|authorization|proxy-|cookie|set-cookie|expect|range|cache-control|x-forwarded-|x-real-ip|forwarded|x-request-id|x-ha-|via|www-authenticate|max-forwards|location|retry-after|date|expires|vary|age)/;
+  /^(?:content-|transfer-encoding|host|connection|keep-alive|te$|trailer|upgrade|authorization|proxy-|client-cert|cookie|set-cookie|expect|if-|range|cache-control|pragma|http2-settings|x-forwarded-|x-real-ip|forwarded|x-request-id|x-ha-|via|www-authenticate|max-forwards|location|retry-after|date|expires|vary|age)/;
 
 /** The trailer lines that may be passed on. */
 export function allowedTrailers(lines: string): string {
   let kept = '';
   for (const line of lines.split('\r\n')) {
-    const name = line.slice(0, line.indexOf(':')).toLowerCase();
+    // An app server that puts trailers to the head may read X_Forwarded_For as X-Forwarded-For.
+    const name = line.slice(0, line.indexOf(':')).toLowerCase().replaceAll('_', '-');
     if (name !== '' && !forbiddenTrailer.test(name)) kept += `${line}\r\n`;
   }
   return kept;

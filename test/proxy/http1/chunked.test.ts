@@ -271,6 +271,11 @@ describe('trailers that may be passed on (F10)', () => {
     'Proxy-Authorization: x',
     'Expect: x',
     'Location: /',
+    'Client-Cert: :eA==:',
+    'If-Match: x',
+    'Pragma: x',
+    'X_Forwarded_For: 1',
+    'Content_Length: 5',
   ])('not %s', (line) => {
     expect(allowedTrailers(`A: 1\r\n${line}\r\nB: 2\r\n`)).toBe('A: 1\r\nB: 2\r\n');
   });
