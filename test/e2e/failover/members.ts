@@ -64,7 +64,7 @@ export async function judgeLogs({ members, nodes, writers, readers }: World): Pr
 export interface Steps {
   /** To the first write that the next primary begins. */
   readonly total: number;
-  /** To the agreed choice of another. */
+  /** To the agreed choice of another, and from its opening to that write: what is left of the whole. */
   readonly detect: number;
   readonly fence: number;
   /** Its promotion, to the agreed opening of its epoch. */
@@ -74,7 +74,9 @@ export interface Steps {
 export function stepsOf(faultAt: number, firstAt: number, change: ChangeShown): Steps {
   const at = (moment: string | null): number => Date.parse(moment ?? '');
   const [chosen, fenced, opened] = [at(change.chosenAt), at(change.fencedAt), at(change.openedAt)];
-  return { total: firstAt - faultAt, detect: chosen - faultAt, fence: fenced - chosen, promote: opened - fenced };
+  const total = firstAt - faultAt;
+  // The agreed clock is none of the machine's: only its spans count.
+  return { total, detect: total - (opened - chosen), fence: fenced - chosen, promote: opened - fenced };
 }
 
 export const stepsText = (steps: readonly Steps[]): string =>
