@@ -4,20 +4,26 @@
  *   npm run sim -- --failover --seeds 2000 [--from 1] [--jobs 2]     many seeds; prints those that fail, and what was covered
  *   npm run sim -- --failover --seed 42 [--lines 200] [--script FILE] one seed with its timeline, or with a schedule by hand
  *   npm run sim -- --failover --seed 42 --print-script | --shorten    its schedule; the shortest that still fails
+ *   --aim 'cut off'                                                   with any of these: schedules that aim at this, see aims.ts
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { parentPort, Worker, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
 import { Coverage } from '../coverage.ts';
 import { type Line, parseScript, scriptText, shortest } from '../script.ts';
+import { type AimName, aimed, aimNames, aims } from './aims.ts';
 import { type Failure, failureText, isFailure, kindOf, runSeed, runSeeds, type SeedsResult } from './seeds.ts';
-import { FailoverWorld } from './world.ts';
+import { FailoverWorld, type FailoverWorldOptions } from './world.ts';
 
 interface Part {
   readonly from: number;
   readonly to: number;
   readonly step: number;
+  readonly aim: AimName | null;
 }
+
+const worldOf = (aim: AimName | null, seed: number): FailoverWorldOptions =>
+  aim === null ? kindOf(seed) : aimed(aim, seed);
 
 function* seedsOf({ from, to, step }: Part): Generator<number> {
   for (let seed = from; seed < to; seed += step) yield seed;
@@ -31,9 +37,18 @@ function partOf(part: Part): Promise<SeedsResult> {
   });
 }
 
-async function many(count: number, from: number, jobs: number): Promise<boolean> {
+interface Many {
+  readonly count: number;
+  readonly from: number;
+  readonly jobs: number;
+  readonly aim: AimName | null;
+}
+
+async function many({ count, from, jobs, aim }: Many): Promise<boolean> {
   const began = performance.now();
-  const parts = Array.from({ length: jobs }, (_, job) => partOf({ from: from + job, to: from + count, step: jobs }));
+  const parts = Array.from({ length: jobs }, (_, job) =>
+    partOf({ from: from + job, to: from + count, step: jobs, aim }),
+  );
   const results = await Promise.all(parts);
   const coverage = new Coverage();
   for (const result of results) coverage.add([...result.coverage.counts]);
@@ -49,8 +64,8 @@ async function many(count: number, from: number, jobs: number): Promise<boolean>
   return failures.length === 0;
 }
 
-function one(seed: number, script: readonly Line[] | null, lines: number): boolean {
-  const world = new FailoverWorld(seed, { ...kindOf(seed), ...(script && { script }) });
+function one(seed: number, options: FailoverWorldOptions, lines: number): boolean {
+  const world = new FailoverWorld(seed, options);
   let verdict = '';
   try {
     const { steps, epochs, acknowledged } = world.run();
@@ -60,21 +75,21 @@ function one(seed: number, script: readonly Line[] | null, lines: number): boole
     verdict = `FAILED ${error instanceof Error ? error.stack : String(error)}\nthen: ${world.picture()}`;
     return false;
   } finally {
-    console.log(JSON.stringify(kindOf(seed)));
+    console.log(JSON.stringify({ ...world.kind, script: undefined }));
     for (const line of world.timeline.lines(lines)) console.log(line);
     console.log(verdict);
   }
 }
 
 /** The shortest schedule that breaks the same rule. */
-function shorten(seed: number): boolean {
-  const first = runSeed(seed);
+function shorten(seed: number, options: FailoverWorldOptions): boolean {
+  const first = runSeed(seed, options);
   if (!isFailure(first)) return true;
   const fails = (script: readonly Line[]): boolean => {
-    const result = runSeed(seed, { script });
+    const result = runSeed(seed, { ...options, script });
     return isFailure(result) && result.rule === first.rule;
   };
-  const script = shortest(new FailoverWorld(seed, kindOf(seed)).script, fails);
+  const script = shortest(new FailoverWorld(seed, options).script, fails);
   console.log(`# seed ${seed} breaks "${first.rule}" with only this\n${scriptText(script)}`);
   return false;
 }
@@ -89,22 +104,28 @@ export async function main(): Promise<boolean> {
       seed: { type: 'string' },
       lines: { type: 'string', default: 'Infinity' },
       script: { type: 'string' },
+      aim: { type: 'string' },
       'print-script': { type: 'boolean', default: false },
       shorten: { type: 'boolean', default: false },
     },
   });
-  if (values.seed === undefined) return many(Number(values.seeds ?? '500'), Number(values.from), Number(values.jobs));
+  if (values.aim !== undefined && !(values.aim in aims)) throw new Error(`--aim: one of ${aimNames.join(', ')}`);
+  const aim = (values.aim ?? null) as AimName | null;
+  const [count, from, jobs] = [Number(values.seeds ?? '500'), Number(values.from), Number(values.jobs)];
+  if (values.seed === undefined) return many({ count, from, jobs, aim });
   const seed = Number(values.seed);
-  if (values.shorten) return shorten(seed);
+  const options = worldOf(aim, seed);
+  if (values.shorten) return shorten(seed, options);
   if (values['print-script']) {
-    console.log(scriptText(new FailoverWorld(seed, kindOf(seed)).script));
+    console.log(scriptText(new FailoverWorld(seed, options).script));
     return true;
   }
-  return one(
-    seed,
-    values.script === undefined ? null : parseScript(readFileSync(values.script, 'utf8')),
-    Number(values.lines),
-  );
+  const script = values.script === undefined ? null : parseScript(readFileSync(values.script, 'utf8'));
+  return one(seed, { ...options, ...(script && { script }) }, Number(values.lines));
 }
 
-if (parentPort !== null) parentPort.postMessage(runSeeds(seedsOf(workerData as Part)));
+function work(port: MessagePort, part: Part): void {
+  port.postMessage(runSeeds(seedsOf(part), (seed) => worldOf(part.aim, seed)));
+}
+
+if (parentPort !== null) work(parentPort, workerData as Part);

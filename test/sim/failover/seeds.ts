@@ -64,12 +64,15 @@ export interface SeedsResult {
   readonly slowestEndMs: number;
 }
 
-export function runSeeds(seeds: Iterable<number>): SeedsResult {
+export function runSeeds(
+  seeds: Iterable<number>,
+  worldOf: (seed: number) => Partial<FailoverWorldOptions> = () => ({}),
+): SeedsResult {
   const coverage = new Coverage();
   const failures: Failure[] = [];
   const sums = { epochs: 0, acknowledged: 0, slowestHealMs: 0, slowestEndMs: 0 };
   for (const seed of seeds) {
-    const result = runSeed(seed);
+    const result = runSeed(seed, worldOf(seed));
     if (isFailure(result)) {
       failures.push(result);
       continue;

@@ -269,8 +269,10 @@ export class DataThread {
     if (waiting.parked) return;
     if (this.#parked >= parkedMax) return this.#refuse(waiting, 'too many wait');
     const { why } = this.#shared.record;
-    const told = why.replace(/[a-z0-9]* failed \d+ /, 'node failed n ').replace(/epoch \d+.*/, 'epoch n');
-    this.#world.covered(`parked: ${told.replace(/node [a-z0-9]+ /, 'a node ')}`);
+    const told = why
+      .replace(/^[a-z0-9]+ failed \d+ /, 'node failed n ')
+      .replace(/^node [a-z0-9]+ (has|follows) .*/, 'a node knows better');
+    this.#world.covered(`parked: ${told.replace(/epoch \d+/, 'epoch n')}`);
     waiting.parked = true;
     this.#parked += 1;
     this.#world.stands(waiting.op, 'parked');

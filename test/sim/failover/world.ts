@@ -104,6 +104,9 @@ export class FailoverWorld implements HostWorld {
 
   run(): FailoverResult {
     const faultMs = this.kind.faultMs ?? defaultFaultMs;
+    const { members, witness, second } = this.kind;
+    this.covered(`world: ${members} members${witness ? ', one a witness' : ''}`);
+    if (second !== null) this.covered('world: two pools');
     for (const host of this.hosts) this.queue.after(this.random.next() * 100, () => this.start(host));
     for (const line of this.script) this.queue.at(line.at, () => this.calm || act(this, line));
     for (const site of this.sites)
