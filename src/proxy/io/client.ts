@@ -49,6 +49,8 @@ const never = Number.POSITIVE_INFINITY;
 const nothing = Buffer.alloc(0);
 /** Below it, bytes of a body are copied: a small part of a buffer that waits would hold the whole. */
 const ownReadBytes = 16 * 1024;
+/** Smaller copies are cut from a buffer that Node keeps for that. */
+const pooledBytes = 4 * 1024;
 
 export class Client extends Timed {
   readonly socket: Socket;
@@ -141,21 +143,27 @@ export class Client extends Timed {
   /** A read into the thread's shared buffer, of which nothing stays, or into one of this connection. */
   receiveBorrowed(bytes: Buffer, length: number): void {
     if (this.#state === 'closed') return;
-    if (bytes === this.#bodyBuffer && length >= ownReadBytes) this.#receiveOwn(bytes.subarray(0, length));
-    else if (!this.#readWhole(bytes, length)) this.receive(Buffer.from(bytes.subarray(0, length)));
+    if (bytes === this.#bodyBuffer && length >= ownReadBytes) {
+      if (!this.#receiveLent(bytes.subarray(0, length))) this.#bodyBuffer = null;
+    } else if (!this.#readWhole(bytes, length)) this.#receiveCopy(bytes.subarray(0, length));
   }
 
-  /** Of a large body; uncopied. The buffer is read into again only if nobody holds a part of it any more. */
-  #receiveOwn(bytes: Buffer): void {
-    const body = this.#exchange?.body;
+  #receiveCopy(bytes: Buffer): void {
+    if (bytes.length < pooledBytes) return this.receive(Buffer.from(bytes));
+    const { spare } = this.context;
+    const copy = spare.take();
+    copy.set(bytes);
+    if (this.#receiveLent(copy.subarray(0, bytes.length))) spare.giveBack(copy);
+  }
+
+  /** True if all of it has gone to the node, and nobody holds a part of it any more. */
+  #receiveLent(bytes: Buffer): boolean {
+    const before = this.#exchange;
+    const served = this.#served;
     this.receive(bytes);
-    const attempt = this.#exchange?.attempt;
-    const gone =
-      this.#pending === null &&
-      body?.keptBytes === 0 &&
-      attempt?.sending &&
-      attempt.upstream.socket.writableLength === 0;
-    if (gone !== true) this.#bodyBuffer = null;
+    // One request alone had a part in it.
+    const alone = before === null ? this.#served === served + 1 : this.#exchange === before && this.#served === served;
+    return alone && this.#pending === null && this.#exchange?.passedOn === true;
   }
 
   /** A large body begins: it is read into buffers of its own, since copying 1 MiB costs half as much as all the rest. */
@@ -164,9 +172,10 @@ export class Client extends Timed {
     if (reads === null || this.listener.tls) return;
     reads.nextInto(this.socket, () => {
       if (this.#exchange?.body.complete === false) {
-        this.#bodyBuffer ??= Buffer.allocUnsafeSlow(bufferBytes);
+        this.#bodyBuffer ??= this.context.spare.take();
         return this.#bodyBuffer;
       }
+      if (this.#bodyBuffer !== null) this.context.spare.giveBack(this.#bodyBuffer);
       this.#bodyBuffer = null;
       reads.nextInto(this.socket, null);
       return this.context.shared;

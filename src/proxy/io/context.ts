@@ -10,7 +10,7 @@ import { counterRow, type Scoreboard, threadLine } from '../../scoreboard/scoreb
 import { clientRules } from '../client-limits.ts';
 import type { HeadLimits } from '../http1/request-head.ts';
 import type { BorrowedReads } from './borrowed-reads.ts';
-import { BufferList, bufferBytes } from './buffers.ts';
+import { BufferList, bufferBytes, SpareBuffers } from './buffers.ts';
 import type { Client } from './client.ts';
 import { ClientLimiter } from './client-limiter.ts';
 import type { EngineOptions } from './engine.ts';
@@ -40,6 +40,7 @@ export class Context {
   readonly counters: Float64Array;
   readonly wheel: Wheel;
   readonly buffers = new BufferList();
+  readonly spare = new SpareBuffers();
   /** Sockets read heads and small bodies into this one; nothing in it outlives the callback. */
   readonly shared = Buffer.allocUnsafeSlow(bufferBytes);
   readonly facts = new Facts();

@@ -222,6 +222,12 @@ export class Exchange {
     return to;
   }
 
+  /** Nothing of the body that was read is held here. */
+  get passedOn(): boolean {
+    const { attempt } = this;
+    return this.body.keptBytes === 0 && attempt?.sending === true && attempt.upstream.socket.writableLength === 0;
+  }
+
   // ---- the answer ------------------------------------------------------------------------------------------------
 
   /** Fields of a node's answer that the client gets. */

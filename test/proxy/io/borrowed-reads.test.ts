@@ -91,3 +91,45 @@ it.each(['tcp', 'tls'] as const)(
     expect(node.connections.flatMap((connection) => connection.faults)).toEqual([]);
   },
 );
+
+it.each(['tcp', 'tls'] as const)(
+  'uploads over %s to a node that often reads nothing: no part is overwritten',
+  async (over) => {
+    const scope = testScope();
+    const node = await startRawNode(scope);
+    const { dial } = await startOver(over, node);
+    let reads = true;
+    const timer = setInterval(() => {
+      reads = !reads;
+      for (const { socket } of node.connections) {
+        if (reads) socket.resume();
+        else socket.pause();
+      }
+    }, 7);
+    scope.own({ stop: () => clearInterval(timer) });
+    // Below and above what is read apart, sized and chunked.
+    const sizes = [30_000, 65_000, 400_000, 1_500_000];
+    const bodies = Array.from({ length: 12 }, (_, index) => {
+      const size = sizes[index % sizes.length]!;
+      // Each place of each body has a text of its own.
+      return Array.from({ length: size / 10 }, (_, at) => `${index}.${at}.`.padEnd(10, '-')).join('');
+    });
+    const answers = bodies.map((body, index) => {
+      const socket = dial();
+      scope.own({ stop: () => void socket.destroy() });
+      const chunked = index % 2 === 1;
+      const framing = chunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${body.length}`;
+      const coded = chunked ? `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n` : body;
+      socket.write(`POST /${index} HTTP/1.1\r\nHost: h\r\n${framing}\r\n\r\n${coded}`, 'latin1');
+      return new Promise((resolve, reject) => socket.once('data', resolve).once('error', reject));
+    });
+    await Promise.all(answers);
+    const requests = node.connections.flatMap((connection) => connection.requests);
+    expect(requests.length).toBe(bodies.length);
+    for (const { start, body } of requests) {
+      const sent = bodies[Number(/\d+/.exec(start)![0])]!;
+      // Not toBe(): nobody wants to see the difference of two such texts.
+      expect(body === sent, start).toBe(true);
+    }
+  },
+);
