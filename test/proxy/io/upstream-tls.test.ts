@@ -35,7 +35,10 @@ interface Seen {
 interface TlsNode {
   readonly port: number;
   readonly seen: Seen[];
+  readonly open: RawConnection[];
   respond: Respond;
+  /** Called when a handshake has ended, before a byte of a request. */
+  onOpen: (connection: RawConnection) => void;
 }
 
 async function tlsNode(scope: Scope, options: TlsOptions): Promise<TlsNode> {
@@ -45,10 +48,17 @@ async function tlsNode(scope: Scope, options: TlsOptions): Promise<TlsNode> {
     const client = socket.getPeerX509Certificate()?.subject;
     seen.push({ servername: String(socket.servername), resumed: socket.isSessionReused(), client });
     open.push(new RawConnection(socket, () => node.respond));
+    node.onOpen(open.at(-1)!);
   });
   server.on('tlsClientError', () => {});
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const node: TlsNode = { port: (server.address() as AddressInfo).port, seen, respond: sayWhat };
+  const node: TlsNode = {
+    port: (server.address() as AddressInfo).port,
+    seen,
+    open,
+    respond: sayWhat,
+    onOpen: () => {},
+  };
   scope.own({
     stop: () => {
       for (const { socket } of open) socket.destroy();
@@ -84,6 +94,37 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('a node over %s', (maxVersion) =>
     for (let i = 0; i < 3; i++) expect((await ask(world.port, get(`/${i}`))).body).toBe(`GET /${i}`);
     expect(node.seen).toEqual([{ servername: 'node.test', resumed: false, client: undefined }]);
     await world.quiet();
+  });
+
+  it('that sends what nobody asked for loses its connection, idle or behind an answer, and nobody gets it', async () => {
+    const node = await tlsNode(testScope(), { ...right, maxVersion });
+    const world = await inFrontOf(node, tlsWith());
+    const evil = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil';
+    expect((await ask(world.port, get('/1'))).body).toBe('GET /1');
+    node.open[0]!.write(evil);
+    await until('the end of an idle one', () => world.upstreams === 0);
+    node.respond = (_request, connection) => connection.write(`HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok${evil}`);
+    expect((await ask(world.port, get('/2'))).body).toBe('ok');
+    await until('the end of a used one', () => world.upstreams === 0);
+    node.respond = sayWhat;
+    expect((await ask(world.port, get('/3'))).body).toBe('GET /3');
+    expect([node.seen.length, world.count('excessBytes')]).toEqual([3, 2 * evil.length]);
+  });
+
+  it('that breaks off right behind its handshake, or once it is asked: 502 at once', async () => {
+    const node = await tlsNode(testScope(), { ...right, maxVersion });
+    const world = await inFrontOf(node, tlsWith());
+    const post = get('/').replace('GET', 'POST');
+    for (const how of ['end', 'destroy'] as const) {
+      node.onOpen = ({ socket }) => void socket[how]();
+      expect([how, statusOf(await ask(world.port, post))]).toEqual([how, 502]);
+      node.onOpen = () => {};
+      node.respond = (_request, { socket }) => void socket[how]();
+      expect([how, statusOf(await ask(world.port, post))]).toEqual([how, 502]);
+      node.respond = sayWhat;
+    }
+    await world.quiet();
+    expect(world.count('timeouts')).toBe(0);
   });
 
   it('resumes its session on the next connection', async () => {
