@@ -198,6 +198,39 @@ describe('a node that ends the connection', () => {
     expect(told[0]!.message).toContain('get connections of their own for 60 s');
   });
 
+  it.each(['reset', 'FIN'])('%s at every byte of four answers: only who has a part of his is cut off', async (how) => {
+    const { world, nodes, clients } = await setup({ clients: 4 });
+    let length = 1;
+    const all = [...clients];
+    for (let cut = 0; cut < length; cut++) {
+      nodes[0]!.respond = once(4, (connection) => {
+        const text = answersTo(connection);
+        length = text.length;
+        connection.socket.write(text.slice(0, cut), 'latin1', () => {
+          if (how === 'FIN') connection.socket.end();
+          else setImmediate(() => connection.socket.resetAndDestroy());
+        });
+      });
+      for (const connection of nodes[0]!.connections.splice(0)) connection.socket.destroy();
+      for (const client of all) client.received = '';
+      askAll(all);
+      const got = await bodies(all);
+      const cutOff = got.flatMap((body, i) => (body === own(all)[i] ? [] : [i]));
+      expect(cutOff.length).toBeLessThanOrEqual(1);
+      for (const i of cutOff) {
+        expect(got[i]).toMatch(/^(none|502)/);
+        if (all[i]!.end === 'open') all[i]!.stop();
+        all[i] = world.client();
+        await all[i]!.connected;
+      }
+      // Else the next ones would not share.
+      world.nodes = world.nodes.map((node) => ({ ...node, generation: node.generation + 1 }));
+      world.swap();
+    }
+    expect(length).toBeGreaterThan(150);
+    await world.quiet(4);
+  });
+
   it('killed with many requests on it: all are answered by another', async () => {
     const { world, nodes, clients } = await setup({ nodes: 2, clients: 8 });
     nodes[0]!.respond = gather(8, () => void nodes[0]!.stop());
