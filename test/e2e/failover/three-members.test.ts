@@ -108,7 +108,9 @@ describe('three members, three nodes, clients at each member', () => {
       await judgeLogs(world);
       for (const one of world.readers) expect(one.reasons()).toEqual({});
       for (const one of writers) expect(one.load.reasons()).toEqual({});
-      print(`longest time without an acknowledged write, per switch, ${measuredAt()}: ${spread(pauses)}; ms: ${pauses}`);
+      print(
+        `longest time without an acknowledged write, per switch, ${measuredAt()}: ${spread(pauses)}; ms: ${pauses}`,
+      );
     },
     proving(180_000, 1_200_000),
   );
