@@ -96,7 +96,9 @@ const failoverLong = section({
     ),
   switchTimeout: duration({ min: '100ms', max: '10m' })
     .prefault('5s')
-    .describe('In a planned switch: how long writes under way may finish, and the new primary may catch up.'),
+    .describe(
+      'In a planned switch: how long writes under way may finish, and the new primary may catch up. Tunnels are cut at its beginning.',
+    ),
   demote: hook(
     'Makes the old primary stop taking writes. Runs while the fence is waited for; its failure stops nothing.',
   ),
