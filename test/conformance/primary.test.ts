@@ -12,8 +12,12 @@ import { pool as poolRow } from '../routing/fixtures.ts';
 import { type RequestCase, type ResponseCase, readTable } from './cases.ts';
 import { judgeRequest, judgeResponse, judgeThreeWays, type Lane } from './judge.ts';
 
-/** Of a write the node gets the epoch from us, so this row has no meaning; test/proxy/io/writes.test.ts says whose it is. */
-const ofWrites = (title: string): boolean => !title.endsWith('only we may set: X-HA-Epoch');
+/**
+ * Of a write the node gets the epoch from us (test/proxy/io/writes.test.ts), and after an unframed answer to HEAD it gets a
+ * connection that is sure to live (test/proxy/io/failures.test.ts): these cases mean something else there.
+ */
+const ofWrites = (title: string): boolean =>
+  !title.endsWith('only we may set: X-HA-Epoch') && title !== 'R2 HEAD without a framing';
 
 const requestTables = ['request-framing.yaml', 'request-line.yaml', 'fields.yaml', 'forwarding.yaml'];
 
@@ -54,6 +58,7 @@ for (const treatAs of [null, 'write'] as const) {
 
     describe('responses.yaml', () => {
       for (const one of readTable<ResponseCase>('responses.yaml')) {
+        if (treatAs === 'write' && !ofWrites(one.title)) continue;
         it(one.title, async () => {
           expect(await judgeThreeWays((pieces) => judgeResponse(lane, one, pieces))).toEqual([]);
         });
