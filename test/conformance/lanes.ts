@@ -31,21 +31,13 @@ export class Lanes {
   }
 }
 
-/** `tls`: clients speak TLS to the listeners, with a certificate that nobody checks. `pipelining`: of the pools. */
-export async function openLanes(
-  scope: Scope,
-  options: { readonly tls?: boolean; readonly pipelining?: number } = {},
-): Promise<Lanes> {
+/** `tls`: clients speak TLS to the listeners, with a certificate that nobody checks. */
+export async function openLanes(scope: Scope, options: { readonly tls?: boolean } = {}): Promise<Lanes> {
   const nodes = await Promise.all(Array.from({ length: laneCount }, () => startRawNode(scope)));
   const tls = options.tls ? await certificate(scope) : null;
   const settings = (addresses: readonly string[]): Settings => ({
     ...(tls === null ? {} : { listen: addresses.map((address) => ({ address, tls })) }),
-    pools: Object.fromEntries(
-      nodes.map((node, i) => [
-        `lane-${i}`,
-        { ...lanePool(node.url), upstream: { pipelining: options.pipelining ?? 1 } },
-      ]),
-    ),
+    pools: Object.fromEntries(nodes.map((node, i) => [`lane-${i}`, lanePool(node.url)])),
     routes: addresses.map((address, i) => ({ listen: address, pool: `lane-${i}` })),
   });
   const evenkeel = await startEvenkeel(scope, settings, { listeners: laneCount - 1 });
@@ -63,7 +55,7 @@ async function certificate(scope: Scope): Promise<{ cert: string; key: string }>
 }
 
 /** What a case shows must come from the case: no probes, no ejection, no second try. */
-const lanePool = (url: string): object => ({
+const lanePool = (url: string): unknown => ({
   nodes: [url],
   health: false,
   passive: { consecutiveErrors: 0 },

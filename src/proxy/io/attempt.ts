@@ -207,16 +207,19 @@ export class Attempt implements UpstreamUser, InLine {
     this.exchange.status = head.status;
     this.exchange.placement!.answered(this, head);
     this.#closesUnsaid = mayCloseUnsaid(this.exchange.head.method, head);
-    this.#keepAlive = head.keepAlive && (this.pipeline === null || this.#endsPlainly(head));
+    this.#keepAlive = head.keepAlive && (this.node.limits.pipelining === 1 || this.#endsPlainly(head));
     this.#idleMs = this.node.limits.idleTimeout;
     if (head.keepAliveTimeout >= 0) this.#idleMs = Math.min(this.#idleMs, head.keepAliveTimeout * 1000 - 1000);
     if (this.pipeline !== null) this.pipeline.idleMs = this.#idleMs;
     return true;
   }
 
-  /** Where the answer tells of a body that it may not have, a node may send one: the next answer would begin with it. */
+  /**
+   * Where a connection is shared, now or later. A node may send a body behind an answer that may have none (to HEAD; or it
+   * tells of one): the next answer would begin with it, and each after that would be another's.
+   */
   #endsPlainly({ minor, status, codings, givenLength }: ResponseHead): boolean {
-    if (minor === 0) return false;
+    if (minor === 0 || this.exchange.head.method === 'HEAD') return false;
     return hasBody(this.exchange.head.method, status) || (codings === 0 && (status !== 204 || givenLength <= 0));
   }
 

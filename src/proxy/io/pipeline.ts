@@ -9,10 +9,11 @@
  * Never another's answer: a place in the line is given when the request's bytes are written and taken when its answer has
  * ended. Nobody leaves from within: who has gone is replaced by one who throws the answer away (skipped.ts). After any doubt
  * about where an answer ends the connection dies, and whoever has got nothing yet goes out again, once, for free and on a
- * connection of its own. HEAD never shares: a body that a node sends with its answer would be read as the next one's.
+ * connection of its own. HEAD never shares: a body that a node sends with its answer would be read as the next one's. And its
+ * connection is not used again in such a pool.
  *
- * Nobody waits long for another: if the first of the line is the same for two looks (a slow answer, a client that takes
- * none), those behind it go elsewhere, and the connection ends with its answer.
+ * Nobody waits long for another: if the first of the line is the same for three looks (a slow answer, a client that
+ * takes none), those behind it go elsewhere, and the connection ends with its answer.
  */
 import { assert } from '../../base/assert.ts';
 import type { Millis } from '../../base/ids.ts';
@@ -295,7 +296,7 @@ export class Pipeline implements UpstreamUser {
     if (failed) {
       this.#line.shift();
       this.#sent--;
-    }
+    } else if (this.#sent > 0) this.node.count('resets');
     this.node.doubt(this.node.context.now());
     this.close(detail);
     if (failed) first.broken(detail);

@@ -296,6 +296,18 @@ describe('any doubt about where an answer ends', () => {
     await world.quiet(3);
   });
 
+  it('a connection that answered HEAD is not used again, since a body may come behind', async () => {
+    const { nodes, clients } = await setup({ clients: 1 });
+    const [client] = clients;
+    await client!.send('HEAD /0 HTTP/1.1\r\nHost: h\r\n\r\n');
+    await client!.answers(1, { methods: ['HEAD'] });
+    await until('the end at the node', () => nodes[0]!.connections[0]!.end !== 'open');
+    client!.received = '';
+    askAll(clients);
+    expect(await bodies(clients)).toEqual(own(clients));
+    expect(nodes[0]!.connections).toHaveLength(2);
+  });
+
   it('bytes behind the last answer end the connection, and are nobody’s answer', async () => {
     const { world, nodes, clients } = await setup({ clients: 2 });
     nodes[0]!.respond = once(2, (connection) => connection.write(answersTo(connection) + evil));
