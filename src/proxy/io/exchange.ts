@@ -25,7 +25,7 @@ import type { Attempt } from './attempt.ts';
 import type { Client } from './client.ts';
 import type { Context } from './context.ts';
 import type { Hold } from './holds.ts';
-import { writeOwn } from './own-answers.ts';
+import { tellRefused, writeOwn } from './own-answers.ts';
 import { placementOf } from './place.ts';
 import type { Placement } from './placement.ts';
 import { RequestBody } from './request-body.ts';
@@ -328,6 +328,7 @@ export class Exchange {
   /** A request that is not forwarded, or no further. */
   refuse(status: number, reason: RefusalReason, detail: string): void {
     this.context.countRefusal(reason);
+    if (reason !== 'no-route') tellRefused(this.client, this.id, { status, reason, detail });
     this.end = reason === 'no-route' ? 'no_route' : 'bad_request';
     if (!this.answered) return this.answer(status, { detail });
     this.#leave();

@@ -44,24 +44,18 @@ export function refuseHead(
   seen: { readonly began: number; readonly bytesIn: number },
 ): void {
   const { context, listener } = client;
-  const { address } = client.peer;
   const { status, reason, detail } = refusal;
   context.countRefusal(reason);
   countRefusedHead(context.counters, listener.slot, status);
   const id = context.newRequestId();
   const bytesOut = writeOwn(client, { status, detail: `${detail}.`, close: true, id, head: null });
-  context.options.onEvent({
-    level: 'info',
-    event: 'request-refused',
-    message: `a request from ${address} was refused with ${status}: ${detail}`,
-    fields: { id, client: address, reason, status },
-  });
+  tellRefused(client, id, refusal);
   if (!context.settings.accessLog) return;
   const durationMs = context.now() - seen.began;
   context.options.onOutcome(
     refusedOutcome({
       id,
-      client: address,
+      client: client.peer.address,
       listener: listener.name,
       status,
       bytesIn: seen.bytesIn,
@@ -69,4 +63,15 @@ export function refuseHead(
       durationMs,
     }),
   );
+}
+
+/** The line in the log for a request that is refused for what it is, not for where it leads. */
+export function tellRefused(client: Client, id: string, { status, reason, detail }: Refusal): void {
+  const { address } = client.peer;
+  client.context.options.onEvent({
+    level: 'info',
+    event: 'request-refused',
+    message: `a request from ${address} was refused with ${status}: ${detail.replace(/\.$/, '')}`,
+    fields: { id, client: address, reason, status },
+  });
 }

@@ -1,6 +1,8 @@
 /** What a failed node, a full pool or a passed deadline means for the client; and which requests go out again. */
 import { describe, expect, it } from 'vitest';
 import type { PoolRow } from '../../../src/routing/snapshot.ts';
+import { type RefusalReason, refusalReasons } from '../../../src/scoreboard/layout.ts';
+import { counterRow } from '../../../src/scoreboard/scoreboard.ts';
 import { field, statusOf } from '../../helpers/http-bytes.ts';
 import { until } from '../../helpers/poll.ts';
 import { ask, get } from '../../helpers/raw-client.ts';
@@ -353,6 +355,32 @@ describe("a client's deadlines", () => {
     await until('end at the node', () => nodes[0]!.connections[0]!.end !== 'open');
     expect(seen(nodes)).toEqual([0]);
     expect(world.outcomes).toMatchObject([{ status: 408, end: 'bad_request' }]);
+  });
+
+  it.each<[string, string, number, RefusalReason]>([
+    ['a body that stops', post('hello').slice(0, -1), 408, 'body-timeout'],
+    ['a body that is too large', post('x'.repeat(11)), 413, 'body-too-large'],
+    [
+      'a body whose chunks break',
+      `${get('/', 'Transfer-Encoding: chunked').replace('GET', 'POST')}5\r\nhelloX`,
+      400,
+      'bad-chunk',
+    ],
+    ['a head that is none', 'nonsense\r\n\r\n', 400, 'bad-request-line'],
+  ])('%s: one line in the log, one count by reason', async (_, bytes, status, reason) => {
+    const { world } = await setup(1, sayWhat, {
+      settings: {
+        timeouts: { ...settings.timeouts, body: 100 },
+        limits: { ...settings.limits, maxBody: 10 },
+      },
+    });
+    const client = world.client();
+    await client.send(bytes);
+    expect((await client.answers(1)).map(statusOf)).toEqual([status]);
+    await client.ended();
+    const told = world.events.filter((event) => event.event === 'request-refused');
+    expect(told.map((event) => event.fields)).toMatchObject([{ status, reason, client: '127.0.0.1' }]);
+    expect(world.board.sum(counterRow.refusals() + refusalReasons.indexOf(reason))).toBe(1);
   });
 
   it('a client that takes nothing of its answer is cut', async () => {
