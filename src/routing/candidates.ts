@@ -27,6 +27,11 @@ export class Candidates {
   readonly #plain: Candidate[] = [];
   #groups: HeaderGroup[] | null = null;
   #closed = false;
+  /**
+   * The only candidate, if it asks for nothing, as in most places; else -1. Spares three looks into cold memory: with
+   * 10 000 routes 0.1 to 0.2 us of 0.5 per match (bench/micro/routes.ts).
+   */
+  #only = -1;
 
   /** Candidates come in ascending order. */
   add(candidate: Candidate): void {
@@ -34,8 +39,9 @@ export class Candidates {
     const wanted = candidate.headers?.find((header) => header.value !== null);
     if (wanted?.value != null) this.#addTo(wanted.name, wanted.value, candidate);
     else {
-      this.#plain.push(candidate);
       this.#closed = candidate.methods === null && candidate.listeners === null && candidate.headers === null;
+      if (this.#closed && this.#plain.length === 0 && this.#groups === null) this.#only = candidate.order;
+      this.#plain.push(candidate);
     }
   }
 
@@ -53,6 +59,7 @@ export class Candidates {
 
   /** The lowest order that passes, if it is below `found`; else `found`. */
   best(facts: RequestFacts, found: number): number {
+    if (this.#only >= 0) return Math.min(this.#only, found);
     let best = scan(this.#plain, facts, found);
     const groups = this.#groups;
     if (groups === null) return best;
