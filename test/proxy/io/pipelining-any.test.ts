@@ -62,6 +62,8 @@ class Server {
   async #answer(target: string): Promise<void> {
     const kind = target.split('/')[2]!;
     const { socket } = this.#connection;
+    // Behind an end nothing follows: a reset there would take the end of the answer with it.
+    if (socket.writableEnded) return;
     const text = (texts[kind] ?? withLength)(bodyOf(target));
     const cut = kind === 'bytewise' ? 1 : Math.max(this.#cut(), text.length / 60);
     for (let at = 0; at < text.length && !socket.writableEnded; at += cut) {
