@@ -124,7 +124,11 @@ export class Processes {
   async ready(): Promise<void> {
     for (const seat of this.running) {
       const isReady = async (): Promise<boolean> => (await this.ask(seat, '/readyz')).status === 200;
-      await until(`${seat.name} ready`, isReady, { withinMs: 40_000 });
+      try {
+        await until(`${seat.name} ready`, isReady, { withinMs: 40_000 });
+      } catch (error) {
+        throw new Error(`${(error as Error).message}\n--- ${seat.name}\n${seat.child?.output() ?? ''}`);
+      }
     }
   }
 

@@ -1,6 +1,6 @@
 /** Three evenkeels in front of three nodes: the primary is killed again and again, alone and together with the leader. */
 import { loadavg } from 'node:os';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { runCli } from '../../helpers/evenkeel.ts';
 import { Load } from '../../helpers/load.ts';
 import { pause, until } from '../../helpers/poll.ts';
@@ -121,6 +121,9 @@ describe('three members, three nodes, clients at each member', () => {
       const world = await start(testScope());
       const { members, writers } = world;
       const steps: Steps[] = [];
+      onTestFinished(() =>
+        print(`kill of primary and leader to the next write, ${measuredAt()}:\n${stepsText(steps)}`),
+      );
       for (let round = 0; round < rounds; round++) {
         const leader = await members.led();
         steps.push(await killPrimary(world, leader));
@@ -133,7 +136,6 @@ describe('three members, three nodes, clients at each member', () => {
       // Connections to a member that was killed break; nobody is told that there is no answer.
       const told = world.readers.flatMap((one) => Object.keys(one.reasons())).filter((why) => why.startsWith('HTTP/'));
       expect(told).toEqual([]);
-      print(`kill of primary and leader to the next write, ${measuredAt()}:\n${stepsText(steps)}`);
     },
     proving(240_000, 3_600_000),
   );
