@@ -22,6 +22,9 @@ export interface Choice {
   readonly others: readonly { readonly node: string; readonly why: string }[];
 }
 
+/** Why a node is not taken whose url is another in most files, whoever wants it. */
+export const elsewhere = 'most members have not said that they have it at the same url';
+
 /** `reference`: the highest position that must not be lost; null: none is known. `loss`: what an operator gives up. */
 export interface Bounds {
   readonly reference: number | null;

@@ -1,7 +1,7 @@
 /** What operators ask for, on the leader. Each is answered once: at once, or when the change of primary has ended. */
 import type { MemberId, Millis } from '../../base/ids.ts';
 import { fromFailed, pendingRecord, update } from './changes.ts';
-import { type Bounds, unfit } from './choice.ts';
+import { type Bounds, elsewhere, unfit } from './choice.ts';
 import type { CommandAnswer, CommandError, FailoverCommand, SwitchPlan } from './contract.ts';
 import { epochAbove } from './first.ts';
 import type { PoolLead } from './lead.ts';
@@ -69,6 +69,8 @@ function adopt(lead: PoolLead, record: PoolRecord | null, { id, node }: Adopt): 
   if (target === null) return no({ kind: 'unknown-node', known: lead.policy.nodes.map(({ id }) => id) });
   if (record === null || lead.isBusy) return no({ kind: 'busy', why: 'its nodes are still asked who is primary' });
   if (record.phase === 'pending') return no({ kind: 'busy', why: `epoch ${record.epoch} is being opened` });
+  // It may be this member's file that is wrong; the one that is meant can't be told.
+  if (!lead.pool.reports.isAgreed(target)) return no({ kind: 'unfit', why: `${node}: ${elsewhere}`, forcible: false });
   const epoch = epochAbove(lead);
   lead.propose(
     pendingRecord(record, lead.at, { target, reason: 'adopt', epoch, allowed: null }),
@@ -145,7 +147,8 @@ function pick(lead: PoolLead, record: PoolRecord, wish: Switch): Picked | Comman
     return no({ kind: 'unfit', why: `${wish.target} is the primary already`, forcible: false });
   const why = unfit(candidate, lead.policy, bounds);
   // A word of force helps against the file's wish and an earlier failure; not against what would lose data.
-  const forcible = candidate.up && record.returning.includes(wish.target) === false;
+  const isAgreed = lead.pool.reports.isAgreed({ node: candidate.node.id, url: candidate.node.url });
+  const forcible = candidate.up && isAgreed && record.returning.includes(wish.target) === false;
   if (why !== null && !(wish.force && forcible)) return no({ kind: 'unfit', why: `${wish.target}: ${why}`, forcible });
   return pickedOf(lead, record, { target: wish.target, why: 'named by an operator', others: [] });
 }

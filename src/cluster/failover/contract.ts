@@ -42,6 +42,8 @@ export interface FailoverRules {
   mayConfirm(writing: number): boolean;
   /** Reports count while they are younger than this many intervals (5.1). */
   isFresh(age: Millis, interval: Millis): boolean;
+  /** A hook is run by who has the policy by which it was decided: hashes of both (3.1). */
+  mayRun(own: string | undefined, decided: string): boolean;
   /** A hook starts once its start is committed (3.2). */
   waitsForCommit(): boolean;
   /** Leave to write ends as soon as an entry that moves the epoch is in the own log (2.8). */

@@ -5,7 +5,7 @@
 import type { MemberId, Millis } from '../../base/ids.ts';
 import { liveReference, settled } from './aftermath.ts';
 import type { At } from './changes.ts';
-import { type Bounds, type Candidate, type Choice, choose } from './choice.ts';
+import { type Bounds, type Candidate, type Choice, choose, elsewhere } from './choice.ts';
 import type { CommandAnswer } from './contract.ts';
 import type { Core } from './core.ts';
 import { Fence, type Leavers } from './fence.ts';
@@ -185,7 +185,7 @@ export class PoolLead {
 
   #barred({ id: node, url, candidate }: PolicyNode): string | null {
     const { record, reports } = this.pool;
-    if (!reports.isAgreed({ node, url })) return 'most members have not said that they have it at the same url';
+    if (!reports.isAgreed({ node, url })) return elsewhere;
     if (!candidate) return 'not a candidate, by its config';
     if (record?.excluded.includes(node) === true) return 'was tried and failed';
     if (record?.returning.includes(node) === true)
@@ -274,7 +274,8 @@ export class PoolLead {
   }
 
   #canRun(member: MemberId): boolean {
-    return this.pool.hashes.get(member) === this.policy.hash && this.context.clocks.has(member);
+    const { core, pool, policy, context } = this;
+    return core.rules.mayRun(pool.hashes.get(member), policy.hash) && context.clocks.has(member);
   }
 
   /** Its start is committed: tell the runner, and again until it answers. */

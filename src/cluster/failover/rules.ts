@@ -16,6 +16,7 @@ export const safeRules: FailoverRules = {
   confirms: ({ epoch, open, done }, lastOpen) => done && !open && epoch > lastOpen,
   strangersUntil: (since) => since + leaseMs * 1.01 + driftMs,
   mayConfirm: (writing) => writing === 0,
+  mayRun: (own, decided) => own === decided,
   waitsForCommit: () => true,
   heedsMoving: () => true,
   mayUse: ({ askedAs, voidUpTo }) => askedAs > voidUpTo,

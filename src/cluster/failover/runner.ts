@@ -57,7 +57,8 @@ export class Runner {
 
   #refusal(word: RunWord, hash: string | undefined, url: string | undefined): string | null {
     if (this.#core.now >= word.deadline) return 'its time is over';
-    if (hash !== word.policy) return `the failover policy of ${this.#core.nameOf(this.#core.self)} differs`;
+    if (!this.#core.rules.mayRun(hash, word.policy))
+      return `the failover policy of ${this.#core.nameOf(this.#core.self)} differs`;
     return url === word.target.url ? null : 'the file has that node elsewhere';
   }
 

@@ -93,3 +93,21 @@ describe('3.7 a row that is replaced while its node is not back', () => {
     expect(lab.leader!.board).toMatchObject({ pool, readers: ['a', 'b', 'c'] });
   });
 });
+
+describe('3.1 a leader whose file has a node elsewhere', () => {
+  it('does not take it, though an operator names it, with force or as the one to adopt', () => {
+    const policy = policyOf({ nodes: three });
+    const lab = running(3, policy);
+    const nodes = [nodeOf('a'), nodeOf('b', { url: 'http://wrong:3000' }), nodeOf('c')];
+    lab.give(lab.leader!, { kind: 'policies', policies: [{ ...policy, nodes }] });
+    for (const { id } of three) lab.see(id);
+    const wish = { pool, target: 'b', at: null, dryRun: false, force: true, acceptLoss: null, lost: [] } as const;
+    const refused = {
+      ok: false,
+      error: { kind: 'unfit', why: 'b: most members have not said that they have it at the same url', forcible: false },
+    };
+    expect(lab.command(lab.leader!, { kind: 'switch', ...wish })()).toEqual(refused);
+    expect(lab.command(lab.leader!, { kind: 'adopt', pool, node: 'b' })()).toEqual(refused);
+    expect(lab.record).toMatchObject({ epoch: 1, target: { node: 'a' } });
+  });
+});

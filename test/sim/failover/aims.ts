@@ -71,6 +71,22 @@ export const aims = {
     everyMs: 4000,
     draw: (random, t) => [at(t, 'elsewhere any primary', span(random, 1000, 3000))],
   },
+  'policies differ': {
+    what: 'only a member whose policy is another reaches the node that is to be promoted',
+    kind: { ...plain, style: 'before' },
+    everyMs: 6000,
+    draw: (random, t) => [
+      at(t, 'differs f1', 5000),
+      at(t + 50, `once pending +0ms unplug leader primary`, span(random, 1500, 3000)),
+      at(t + 100, 'kill primary', 4000),
+    ],
+  },
+  'back again': {
+    what: 'the primary comes back after another was opened',
+    kind: { ...plain, onlyNodes: true },
+    everyMs: 8000,
+    draw: (random, t) => [at(t, 'unplug all b', 1200), at(t + 1050, 'kill primary', span(random, 2200, 3500))],
+  },
   'stands still': {
     what: 'a process stands still, threads and control, while the primary dies and another is opened',
     kind: plain,

@@ -20,6 +20,7 @@ import type { PoolRecord } from '../../../src/cluster/failover/model.ts';
 import { Breach } from '../breach.ts';
 import { Detection } from './detection.ts';
 import type { AppNode, Write } from './nodes.ts';
+import { recoveryWaitMs } from './policies.ts';
 import type { Read } from './reads.ts';
 import type { Side } from './side.ts';
 import { answerMs, type Site } from './site.ts';
@@ -146,17 +147,22 @@ export class Checker {
     this.#allowed = 0;
   }
 
-  /** 3.7: it may take reads from now on, so it does not hold itself for primary. */
+  /** 3.7: it may take reads from now on, so it does not hold itself for primary; or it was well for long enough. */
   #returns(before: PoolRecord, record: PoolRecord): void {
-    const now = record.returning;
     if (before.epoch !== record.epoch || record.phase !== 'open') return;
     for (const id of before.returning) {
-      if (now.includes(id)) continue;
       const node = this.#site.nodes.find((one) => one.id === id);
-      const { style } = this.#site;
-      if (node === undefined || style === 'shared' || style === 'after') continue;
-      if (node.role === 'primary')
+      if (record.returning.includes(id) || node === undefined) continue;
+      const { style, world } = this.#site;
+      const told = style === 'before' || style === 'silent';
+      if (told && node.role === 'primary')
         throw new Breach('who was primary knows its place', `${node.name} takes reads, and holds itself for primary`);
+      const upFor = this.#now - node.backAt;
+      if (!told && world.kind.onlyNodes && upFor < recoveryWaitMs * 0.99 - slackMs)
+        throw new Breach(
+          'who was primary is well for a while',
+          `${node.name} takes reads ${upFor} ms after it came back`,
+        );
     }
   }
 
@@ -201,6 +207,18 @@ export class Checker {
   hookStarts(unit: Unit, { kind, target, epoch }: HookRun): void {
     if (!this.#hooks.has(`${kind} ${target.node} ${epoch}`))
       throw new Breach('hooks are agreed', `${unit.name} starts ${kind} of ${target.node}, epoch ${epoch}: not agreed`);
+    if (!this.#hasPolicy(unit))
+      throw new Breach('one policy', `${unit.name} runs ${kind} of ${target.node}, and its policy is another`);
+  }
+
+  /** 3.1: by the policy of who leads, or of who decided. */
+  #hasPolicy(unit: Unit): boolean {
+    const { world } = this.#site;
+    const leader = world.leader();
+    const own = this.#site.policyOf(unit).hash;
+    return (
+      leader === undefined || own === this.#site.policyOf(world.units.get(leader)!).hash || own === this.record?.policy
+    );
   }
 
   promoted(node: AppNode, epoch: number): void {

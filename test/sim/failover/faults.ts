@@ -14,7 +14,7 @@
  *   foreign NODE         another cluster has taken the node
  *   rows move|swap       a row of the file is given to another machine, by the same name or by another; one member after
  *                        the other reloads it
- *   operator WHAT        switch, plan, dry-run, failback, disable, enable, cancel
+ *   operator WHAT        switch, plan, dry-run, failback, disable, enable, cancel, adopt, force
  *   once EVENT +20ms VERB ...   when that happens next: `pending`, `open`, `failed`; a hook starts: `demote`, `promote`
  *
  * NODE is a, b, c, or `primary`, `other`; `db/a` of the second pool, which the last word of differs, rows and operator
@@ -263,7 +263,19 @@ const ofNodes: readonly Draw[] = [
   (random, _who, node) => line('hooks', [node, '60%'], span(random, 2000, 8000)),
   (random) =>
     line('operator', [
-      oneOf(random, ['switch', 'switch', 'plan', 'dry-run', 'failback', 'disable', 'enable', 'enable', 'cancel'])!,
+      oneOf(random, [
+        'switch',
+        'switch',
+        'plan',
+        'dry-run',
+        'failback',
+        'disable',
+        'enable',
+        'enable',
+        'cancel',
+        'adopt',
+        'force',
+      ])!,
     ]),
 ];
 

@@ -49,6 +49,9 @@ export interface HealthAnswer {
 
 /** Between two messages of a tunnel. */
 const messageMs: Millis = 120;
+/** Longer than an interval of checks with its time-out: one that is down is known to be. */
+const checkedMs: Millis = 1000;
+const seenDownMs: Millis = 2000;
 const copyMs = [10, 120] as const;
 /** A write that no other node took by then is answered with an error. */
 const replicateMs: Millis = 1500;
@@ -81,6 +84,8 @@ export class AppNode {
   /** Of its hooks. */
   hookFails = 0;
   #run = 0;
+  #downAt: Millis = 0;
+  #backAt: Millis = Number.NEGATIVE_INFINITY;
   heardAt: Millis = 0;
 
   constructor(
@@ -105,6 +110,12 @@ export class AppNode {
     return this.alive && !this.hung;
   }
 
+  /** World time since which it is up again, after it was down for so long that checks have seen it; Infinity: it still is. */
+  get backAt(): Millis {
+    const isDown = !this.alive && this.#world.queue.now - this.#downAt > checkedMs;
+    return isDown ? Number.POSITIVE_INFINITY : this.#backAt;
+  }
+
   /** A machine that takes the place of another, or joins: it has what the others of a common store have, else nothing. */
   joins(): void {
     this.role = 'replica';
@@ -125,11 +136,14 @@ export class AppNode {
   }
 
   crash(): void {
+    if (this.alive) this.#downAt = this.#world.queue.now;
     this.alive = false;
     this.#run += 1;
   }
 
   start(): void {
+    // Nobody may have seen one that was away for less.
+    if (this.#world.queue.now - this.#downAt > seenDownMs) this.#backAt = this.#world.queue.now;
     this.alive = true;
     this.hung = false;
     // What it has may be another history by now: it says so until it has looked.

@@ -42,7 +42,7 @@ export class Operator {
 
   switchTo(
     target: string | null,
-    more: { readonly at?: number; readonly dryRun?: boolean; readonly loss?: number } = {},
+    more: { readonly at?: number; readonly dryRun?: boolean; readonly loss?: number; readonly force?: boolean } = {},
   ): void {
     this.#say({
       kind: 'switch',
@@ -50,7 +50,7 @@ export class Operator {
       target,
       at: more.at ?? null,
       dryRun: more.dryRun ?? false,
-      force: false,
+      force: more.force ?? false,
       acceptLoss: more.loss ?? null,
       lost: [],
     });
@@ -66,12 +66,22 @@ export class Operator {
     const { nodes } = this.#site;
     const { random } = this.#world;
     if (what === 'switch') this.switchTo(random.next() < 0.5 ? null : oneOf(random, nodes)!.id);
+    else if (what === 'force') this.switchTo(oneOf(random, nodes)!.id, { force: true });
+    else if (what === 'adopt') this.#adopt();
     else if (what === 'plan') this.plan(200 + random.next() * 3000);
     else if (what === 'dry-run') this.switchTo(null, { dryRun: true });
     else if (what === 'failback') this.#say({ kind: 'failback', pool: this.#pool, dryRun: false });
     else if (what === 'disable') this.#say({ kind: 'automatic', pool: this.#pool, enabled: false });
     else if (what === 'enable') this.#say({ kind: 'automatic', pool: null, enabled: true });
     else if (what === 'cancel') this.#say({ kind: 'cancel', pool: this.#pool });
+  }
+
+  /** By default the one that was made primary last. */
+  #adopt(node?: string): void {
+    const furthest = this.#site.nodes.reduce((a, b) => (b.primaryOf > a.primaryOf ? b : a));
+    const primary = this.#site.checker.record?.target?.node;
+    const last = furthest.primaryOf > 0 ? furthest.id : (primary ?? furthest.id);
+    this.#say({ kind: 'adopt', pool: this.#pool, node: node ?? last });
   }
 
   /** Looks at the pool again and again, and does what its status asks for. */
@@ -85,11 +95,8 @@ export class Operator {
     const record = status?.record;
     if (status == null || record == null) return;
     if (!record.automatic) return this.do('enable');
-    if (record.phase === 'undecided' || status.stopped.startsWith('SPLIT_BRAIN')) {
-      const { nodes } = this.#site;
-      const furthest = nodes.reduce((a, b) => (b.primaryOf > a.primaryOf ? b : a));
-      return this.#say({ kind: 'adopt', pool: this.#pool, node: record.target?.node ?? furthest.id });
-    }
+    if (record.phase === 'undecided' || status.stopped.startsWith('SPLIT_BRAIN'))
+      return this.#adopt(record.target?.node);
     if (record.phase === 'failed') {
       // By its name, of those that are healthy the one that was made primary last.
       const up = new Set(status.nodes.flatMap(({ node, up }) => (up === true ? [node] : [])));

@@ -278,6 +278,20 @@ export const plantedInHooks: readonly PlantedFailover[] = [
     rules: { mayReturn: () => true },
   },
   {
+    name: 'who was primary takes reads before it was well for recoveryWait',
+    rule: '3.7',
+    breaks: ['who was primary is well for a while'],
+    aim: 'back again',
+    rules: { mayReturn: () => true },
+  },
+  {
+    name: 'a hook is run by a member with another policy',
+    rule: '3.1',
+    breaks: ['one policy'],
+    aim: 'policies differ',
+    rules: { mayRun: () => true },
+  },
+  {
     name: 'the wish of the file, though nodes know of epochs',
     rule: '4.3',
     breaks: ['nodes are asked first'],

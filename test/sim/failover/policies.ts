@@ -35,6 +35,8 @@ export interface Row {
   readonly url: string;
 }
 
+export const recoveryWaitMs = 2500;
+
 const post = (url: string): HookHow => ({ kind: 'post', url, timeout: 3000 });
 
 export function filePolicy(
@@ -54,7 +56,7 @@ export function filePolicy(
     interval: 800,
     timeout: 400,
     failureThreshold: file.other ? 2 : 3,
-    recoveryWait: 2500,
+    recoveryWait: recoveryWaitMs,
     maxAttempts: 3,
     retryAfter: 3000,
     minInterval: 1500,
