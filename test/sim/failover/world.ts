@@ -49,7 +49,7 @@ export interface FailoverResult {
   readonly coverage: Coverage;
 }
 
-export const healMs: Millis = 60_000;
+export const healMs: Millis = 30_000;
 const defaultFaultMs: Millis = 30_000;
 const clients = 4;
 const secondClients = 2;
