@@ -31,7 +31,8 @@ export async function setup({ nodes: count = 1, clients = 4, upstream, options =
     pool: {
       errorsToEject: 0,
       retry: { ...row.retry, attempts: 1 },
-      upstream: { ...row.upstream, pipelining: 8, ...upstream },
+      // Where everything stands still for a second, all else does, too.
+      upstream: { ...row.upstream, connectTimeout: 10_000, pipelining: 8, ...upstream },
       ...options.pool,
     },
   });

@@ -128,7 +128,11 @@ async function start(cut: () => number): Promise<{ world: World; nodes: readonly
     };
   }
   const { retry, upstream } = poolRow('app', 2);
-  const pool = { errorsToEject: 0, retry: { ...retry, backoff: 1 }, upstream: { ...upstream, pipelining: 4 } };
+  const pool = {
+    errorsToEject: 0,
+    retry: { ...retry, backoff: 1 },
+    upstream: { ...upstream, connectTimeout: 10_000, pipelining: 4 },
+  };
   return { world: await startWorld(scope, nodes, { pool }), nodes };
 }
 
@@ -164,9 +168,9 @@ it("each client gets its own answers and none of another's, whatever nodes and o
         world.swap();
       },
     ),
-    { numRuns: 150, endOnFailure: true },
+    { numRuns: 80, endOnFailure: true },
   );
   await world.quiet();
-  expect(shared()).toBeGreaterThan(50);
-  expect(world.count('pipelinedAgain', 0)).toBeGreaterThan(20);
-});
+  expect(shared()).toBeGreaterThan(30);
+  expect(world.count('pipelinedAgain', 0)).toBeGreaterThan(10);
+}, 60_000);

@@ -26,7 +26,7 @@ describe('a client that goes away', () => {
       const { world, nodes, clients } = await setup({ clients: 4 });
       nodes[0]!.respond = gather(4, (connection) => {
         clients[who]!.socket.resetAndDestroy();
-        void until('gone', () => world.connections === 3).then(() => connection.write(answersTo(connection)));
+        void until('gone', () => world.connections <= 3).then(() => connection.write(answersTo(connection)));
       });
       askAll(clients);
       const others = clients.filter((_, i) => i !== who);
@@ -51,7 +51,7 @@ describe('a client that goes away', () => {
       void clients[0]!
         .sees('begun')
         .then(() => clients[0]!.socket.resetAndDestroy())
-        .then(() => until('gone', () => world.connections === 3))
+        .then(() => until('gone', () => world.connections <= 3))
         .then(() => connection.write(answer.slice(answer.indexOf('begun') + 5) + answersTo(connection, 1)));
     });
     askAll(clients);
@@ -78,7 +78,7 @@ describe('a client that goes away', () => {
     const { world, nodes, clients } = await setup({ clients: 3 });
     nodes[0]!.respond = gather(3, (connection) => {
       clients[1]!.socket.resetAndDestroy();
-      void until('gone', () => world.connections === 2).then(async () => {
+      void until('gone', () => world.connections <= 2).then(async () => {
         const skipped =
           'HTTP/1.1 103 x\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nT: t\r\n\r\n';
         for (const byte of answerTo(connection, 0) + skipped + answerTo(connection, 2)) {
@@ -97,7 +97,7 @@ describe('a client that goes away', () => {
     const { world, nodes, clients } = await setup({ clients: 3 });
     nodes[0]!.respond = once(3, (connection) => {
       clients[0]!.socket.resetAndDestroy();
-      void until('gone', () => world.connections === 2).then(() => connection.write(sized('x'.repeat(200_000))));
+      void until('gone', () => world.connections <= 2).then(() => connection.write(sized('x'.repeat(200_000))));
     });
     askAll(clients);
     expect(await bodies(clients.slice(1))).toEqual(own(clients).slice(1));
