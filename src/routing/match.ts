@@ -13,7 +13,8 @@
  * What it does not do: many routes on the very same host and path that differ only in method or listener, or in the
  * presence of a field, are tried one by one (exact field values are indexed).
  */
-import { candidateOf, type ListenerSlots } from './candidates.ts';
+import type { PathMatch } from '../config/model.ts';
+import { type Candidate, candidateOf, type ListenerSlots } from './candidates.ts';
 import { bestInTree, candidatesAt, PathNode } from './path-tree.ts';
 import type { RequestFacts, RouteRow } from './snapshot.ts';
 
@@ -38,8 +39,16 @@ export function* compileIndex(rows: readonly RouteRow[], listeners: ListenerSlot
   return index;
 }
 
+/** Whether it takes every path, of every method, over every listener. */
+const takesAll = (path: PathMatch, { methods, listeners, headers }: Candidate): boolean =>
+  path.kind === 'prefix' && path.value === '/' && methods === null && listeners === null && headers === null;
+
 class HostIndex implements RouteIndex {
-  readonly #exact = new Map<string, PathNode>();
+  /**
+   * A number is that of a route that takes whatever its host is asked for: no more cold memory has to be looked at. With
+   * 10 000 hosts 0.25 us per match in place of 1.3 (bench/micro/hosts.ts).
+   */
+  readonly #exact = new Map<string, PathNode | number>();
   /** By what stands behind `*.`. */
   readonly #wildcard = new Map<string, PathNode>();
   /** At [n]: is there a wildcard with n labels behind the star? */
@@ -51,7 +60,14 @@ class HostIndex implements RouteIndex {
   add(row: RouteRow, order: number, listeners: ListenerSlots): void {
     const path = row.path ?? everyPath;
     if (!path.value.startsWith('/')) return; // no path that a request can have
-    candidatesAt(this.#root(row.host, order), path, order).add(candidateOf(row, order, listeners));
+    const { host } = row;
+    const known = host === null ? undefined : this.#exact.get(host);
+    if (typeof known === 'number') return; // never reached: an earlier one takes all
+    const candidate = candidateOf(row, order, listeners);
+    if (host !== null && known === undefined && !host.startsWith('*.') && takesAll(path, candidate)) {
+      this.#exact.set(host, order);
+      this.#longest = Math.max(this.#longest, host.length);
+    } else candidatesAt(this.#root(host, order), path, order).add(candidate);
   }
 
   #root(host: string | null, order: number): PathNode {
@@ -63,7 +79,7 @@ class HostIndex implements RouteIndex {
     const key = wildcard ? host.slice(2) : host;
     const map = wildcard ? this.#wildcard : this.#exact;
     const known = map.get(key);
-    if (known !== undefined) return known;
+    if (known instanceof PathNode) return known;
     const root = new PathNode(order);
     map.set(key, root);
     this.#longest = Math.max(this.#longest, key.length);
@@ -81,7 +97,8 @@ class HostIndex implements RouteIndex {
     const host = facts.host;
     if (host.length <= this.#longest) {
       const root = this.#exact.get(host);
-      if (root !== undefined) best = bestInTree(root, facts, best);
+      if (typeof root === 'number') best = root;
+      else if (root !== undefined) best = bestInTree(root, facts, best);
     }
     if (this.#depths.length > 0) best = this.#bestOfWildcards(facts, best);
     if (this.#any !== null) best = bestInTree(this.#any, facts, best);

@@ -43,6 +43,25 @@ describe('which route takes a request', () => {
     it('a wildcard begins at a dot: notexample.com is no part of *.example.com', () => {
       expect(match(rows, { host: 'x.notexample.com' })).toBeNull();
     });
+    it('a route that takes all of a host hides those behind it, and no route before it', () => {
+      const host = 'api.example.com';
+      const before = [
+        route('path', { host, path: exact('/a') }),
+        route('sub', { host: '*.example.com', methods: ['PUT'] }),
+      ];
+      const all = [...before, route('all', { host }), route('late', { host, path: exact('/b') })];
+      expect(match(all, { host, path: '/a' })).toBe('path');
+      expect(match(all, { host, path: '/b' })).toBe('all');
+      expect(match(all, { host, path: '*', method: 'OPTIONS' })).toBe('all');
+      expect(match(all, { host, path: '/b', method: 'PUT' })).toBe('sub');
+      // The same where it is the host's first.
+      const first = [before[1]!, ...all.slice(2), route('again', { host }), route('any', {})];
+      expect(match(first, { host, path: '/b' })).toBe('all');
+      expect(match(first, { host, path: '*', method: 'OPTIONS' })).toBe('all');
+      expect(match(first, { host, path: '/b', method: 'PUT' })).toBe('sub');
+      expect(match(first, { host: 'example.org' })).toBe('any');
+      expect(match([route('any', {}), ...first], { host })).toBe('any');
+    });
     it('wildcards of unlike depth live side by side', () => {
       const deep = [route('deep', { host: '*.a.b.com' }), route('shallow', { host: '*.com' })];
       expect(match(deep, { host: 'x.a.b.com' })).toBe('deep');
