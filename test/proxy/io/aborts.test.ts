@@ -205,8 +205,9 @@ for (const secure of [false, true]) {
       client.socket.write(state.sends, 'latin1');
       await until('the state', () => state.reached(made));
       client.leave(how);
-      await world.quiet();
+      // Whose body is held back is not read from, and found gone when the node takes more of it.
       for (const connection of used()) connection.socket.resume();
+      await world.quiet();
       if (state.nodeEnds) await until('the end at the node', () => used().every((one) => one.end !== 'open'));
       expect(world.upstreams).toBe(used().filter((one) => one.end === 'open').length);
       for (const node of nodes) node.respond = sayWhat;
