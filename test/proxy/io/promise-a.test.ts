@@ -33,6 +33,8 @@ interface Seen {
 
 class Run {
   readonly random: Random;
+  /** Of this run: another's requests would look like writes sent twice. */
+  readonly tag = Math.random().toString(36).slice(2, 10);
   readonly begun: Seen[] = [];
   readonly answered: Seen[] = [];
   readonly openedAt = new Map<number, number>();
@@ -83,7 +85,7 @@ class Run {
         asked = 0;
       }
       const body = 'b'.repeat(this.below(6) === 0 ? 100_000 : this.below(50));
-      const id = `/${number}-${i}`;
+      const id = `/${this.tag}-${number}-${i}`;
       try {
         await client.send(post(id, body), this.below(5) === 0 ? 'lines' : 'whole');
         const answers = await client.answers(++asked, { withinMs: 20_000 });
@@ -198,6 +200,7 @@ describe('promise A', () => {
       run.engines.board.primary.write(0, { mode: 'send', epoch, node, writeUntil, cutAt, forks: [] }, hrtime());
       await Promise.all(work);
 
+      expect(run.begun.filter(({ id }) => !id.startsWith(`/${run.tag}-`))).toEqual([]);
       expect(run.late(run.begun)).toEqual([]);
       expect(run.late(run.answered)).toEqual([]);
       const ids = run.begun.map(({ id }) => id);
