@@ -18,6 +18,7 @@ import type { PoolPolicy, PoolRecord } from './model.ts';
 import { Pool } from './pool.ts';
 import { Runner } from './runner.ts';
 import { statusOf } from './state.ts';
+import { Transit } from './transit.ts';
 import { reportWordMs, type Word } from './words.ts';
 
 export class FailoverMachine {
@@ -25,6 +26,7 @@ export class FailoverMachine {
   readonly #guard: Guard;
   readonly #director: Director;
   readonly #runner: Runner;
+  readonly #transit = new Transit();
   readonly #pools = new Map<string, Pool>();
   #records: readonly PoolRecord[] = [];
   #reportedAt: Millis = -Infinity;
@@ -138,6 +140,7 @@ export class FailoverMachine {
     this.#core.look(view);
     this.#runner.look();
     this.#director.look();
+    this.#transit.keepOnly(this.#core.members);
     if (leader !== view.leader || term !== view.term) {
       this.#reportedAt = -Infinity;
       for (const pool of this.#pools.values()) {
@@ -175,11 +178,13 @@ export class FailoverMachine {
 
   #hearReport(from: MemberId, word: Extract<Word, { kind: 'report' }>): null {
     this.#director.heard(from, word.clock);
+    const late = this.#transit.excess(from, word.clock, this.#core.now);
     for (const [name, hash] of word.policies) this.#pools.get(name)?.hashes.set(from, hash);
     // Also while its own first entry is not committed yet: they are sent again to a new leader once, and soon (5.1).
     if (this.#core.view.leader !== this.#core.self) return null;
+    const sent = this.#core.now - late;
     for (const { age, ...report } of word.reports)
-      this.#pools.get(report.pool)?.reports.set(from, { ...report, at: this.#core.now - age });
+      this.#pools.get(report.pool)?.reports.set(from, { ...report, at: sent - age });
     return null;
   }
 

@@ -1,6 +1,6 @@
 /**
  * What members' probes say of the nodes of one pool. Every member keeps its own reports; a leader also those of others,
- * each with the time, on the leader's clock, at which its check ended (at the earliest: words take a while).
+ * each with the time, on the leader's clock, at which its check ended (transit.ts: words take a while).
  */
 import type { MemberId, Millis } from '../../base/ids.ts';
 import type { Core } from './core.ts';
