@@ -38,6 +38,8 @@ class Run {
   readonly begun: Seen[] = [];
   readonly answered: Seen[] = [];
   readonly openedAt = new Map<number, number>();
+  /** How the epoch's leave ended: 0, 1: by the gauge, orderly or at once; 2, 3: by time alone. */
+  readonly endedHow = new Map<number, number>();
   readonly statuses = new Map<number, number>();
   broken = 0;
   ended = false;
@@ -130,18 +132,25 @@ class Run {
         await pause(this.below(leaseMs / 2));
       }
       const how = this.below(4);
+      this.endedHow.set(epoch, how);
       if (how >= 2) this.#stall(cutAt);
       // Told to stop, in an orderly way or at once; or nobody tells it anything, as when control itself stands still.
       if (how === 0) primary.write(0, { mode: 'park', epoch, node: at, writeUntil: 0, cutAt, forks: [] }, hrtime());
       if (how === 1)
         primary.write(0, { mode: 'park', epoch, node: null, writeUntil: 0, cutAt: hrtime(), forks: [] }, hrtime());
       while (hrtime() < cutAt + driftMs && (how >= 2 || primary.writing(0) > 0)) await pause(1);
-      await this.#takeIn();
+      await this.#takeIn(how < 2);
     }
   }
 
-  /** What was sent before this is read after it: nodes and clients share this thread, and have to get their turns. */
-  async #takeIn(): Promise<void> {
+  /**
+   * What was sent before this is read after it: nodes and clients share this thread, and have to get their turns. Where the
+   * gauge alone says that nothing is held, nodes see the end of each connection first: bytes that wait in the kernel are
+   * not what is judged here.
+   */
+  async #takeIn(byGauge: boolean): Promise<void> {
+    const open = (): boolean => this.nodes.some(({ connections }) => connections.some(({ end }) => end === 'open'));
+    for (const by = hrtime() + 5000; byGauge && open() && hrtime() < by; ) await pause(5);
     await pause(15);
     for (let turns = 0; turns < 10; turns++) await new Promise((resolve) => setImmediate(resolve));
   }
@@ -151,10 +160,10 @@ class Run {
   }
 
   /** What came after the next epoch had opened. */
-  late(seen: readonly Seen[]): (Seen & { readonly by: number })[] {
+  late(seen: readonly Seen[]): (Seen & { readonly by: number; readonly how: number })[] {
     return seen.flatMap((one) => {
       const by = one.at - (this.openedAt.get(one.epoch + 1) ?? Number.POSITIVE_INFINITY);
-      return by > 0 ? [{ ...one, by }] : [];
+      return by > 0 ? [{ ...one, by, how: this.endedHow.get(one.epoch) ?? -1 }] : [];
     });
   }
 }
