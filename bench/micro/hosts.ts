@@ -5,28 +5,12 @@
  */
 import { compileIndex } from '../../src/routing/match.ts';
 import { runWhole } from '../../src/routing/slice.ts';
-import type { RequestFacts, RouteRow } from '../../src/routing/snapshot.ts';
+import type { RequestFacts } from '../../src/routing/snapshot.ts';
 import { measure, printTable, type Row } from './harness.ts';
+import { routeRow } from './route-row.ts';
 
 /** No divisor of a table's size: every host comes once before any comes again. */
 const stride = 7919;
-const noEdits: RouteRow['requestFields'] = { set: [], remove: [] };
-
-const hostRoute = (slot: number): RouteRow => ({
-  name: `route-${slot}`,
-  slot,
-  host: `site-${slot}.example.com`,
-  path: null,
-  methods: [],
-  listen: [],
-  headers: [],
-  action: { kind: 'redirect', to: '/', status: 308 },
-  requestFields: noEdits,
-  responseFields: noEdits,
-  abortOnFin: false,
-  treatAs: null,
-});
-
 class Facts implements RequestFacts {
   readonly listener = 0;
   readonly path = '/100';
@@ -38,7 +22,9 @@ class Facts implements RequestFacts {
 }
 
 function row(count: number): Row {
-  const rows = Array.from({ length: count }, (_, slot) => hostRoute(slot));
+  const rows = Array.from({ length: count }, (_, slot) =>
+    routeRow(slot, { host: `site-${slot}.example.com`, path: null, methods: [] }),
+  );
   const index = runWhole(compileIndex(rows, {}));
   const heads = rows.map((_, i) => Buffer.from(`${rows[(i * stride) % count]!.host} /100`));
   const facts = new Facts();

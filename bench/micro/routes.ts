@@ -11,10 +11,10 @@
  *   compile     the whole table, and its longest step: what a data thread does between two turns of its loop.
  *               Medians of nine, since one is often hit by a garbage collection
  */
-import type { RouteConfig } from '../../src/config/model.ts';
 import { compileSnapshot, snapshotOf } from '../../src/routing/compile.ts';
 import type { RequestFacts, RouteRow, Settings, Snapshot } from '../../src/routing/snapshot.ts';
 import { measure, printTable, type Timing, writeResults } from './harness.ts';
+import { routeRow } from './route-row.ts';
 
 interface Made {
   readonly rows: readonly RouteRow[];
@@ -39,23 +39,6 @@ const settings: Settings = {
   accessLog: false,
 };
 
-const noEdits: RouteConfig['requestFields'] = { set: [], remove: [] };
-
-function makeRoute(slot: number, match: Pick<RouteRow, 'host' | 'path' | 'methods'>): RouteRow {
-  return {
-    ...match,
-    name: `route-${slot}`,
-    slot,
-    listen: [],
-    headers: [],
-    action: { kind: 'redirect', to: '/', status: 308 },
-    requestFields: noEdits,
-    responseFields: noEdits,
-    abortOnFin: false,
-    treatAs: null,
-  };
-}
-
 function make(count: number): Made {
   const rows: RouteRow[] = [];
   const heads: Buffer[] = [];
@@ -65,10 +48,10 @@ function make(count: number): Made {
     const wildcard = site % 10 === 9;
     const methods = i % 8 === 0 ? ['GET', 'HEAD'] : [];
     const host = wildcard ? `*.site-${site}.example.com` : `site-${site}.example.com`;
-    rows.push(makeRoute(i, { host, path: { kind: 'prefix', value: path }, methods }));
+    rows.push(routeRow(i, { host, path: { kind: 'prefix', value: path }, methods }));
     heads.push(Buffer.from(`${host.replace('*', 'www')} ${path}/4711/detail`, 'latin1'));
   }
-  rows.push(makeRoute(count - 1, { host: null, path: null, methods: [] }));
+  rows.push(routeRow(count - 1, { host: null, path: null, methods: [] }));
   return { rows, heads };
 }
 

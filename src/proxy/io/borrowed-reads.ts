@@ -5,8 +5,8 @@
  *   an accepted socket        has the same slots, and no public way to fill them
  *
  * Without them Node makes a buffer of 64 KiB for each read, cuts it down, and passes it through a stream. So the slots are
- * found on a socket that was made with `onread`, and filled by hand; a self-test at start shows that bytes, pause, resume and
- * the end come as they should in this version of Node. Where they don't, sockets emit `data` as ever.
+ * found on a socket that was made with `onread`, and filled by hand; a self-test at start shows that bytes, pause, resume, another
+ * buffer and the end come as they should in this version of Node. Where they don't, sockets emit `data` as ever.
  */
 import { connect, createServer, type Server, Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
@@ -126,14 +126,16 @@ function answer(sender: Socket, bytes: Buffer): void {
   if (bytes.toString('latin1') === '1') sender.end('two');
 }
 
-/** The accepted side: two words into one buffer, the second after a pause, then the end; no 'data'. */
+/** The accepted side: two words, the second after a pause and into another buffer, then the end; no 'data'. */
 function receive(socket: Socket, end: (works: boolean) => void): void {
-  const bytes = Buffer.alloc(64);
+  const [first, second] = [Buffer.alloc(64), Buffer.alloc(64)];
   let text = '';
   let paused = false;
-  const reads = BorrowedReads.into(bytes, function (length, read) {
-    text += read === bytes && this === socket && !paused ? read.latin1Slice(0, length) : '?';
+  const reads = BorrowedReads.into(first, function (length, read) {
+    const expected = text === '' ? first : second;
+    text += read === expected && this === socket && !paused ? read.latin1Slice(0, length) : '?';
     if (text !== 'one ') return true;
+    reads?.nextInto(this, () => second);
     paused = true;
     this.pause();
     this.write('1');
