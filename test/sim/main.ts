@@ -9,51 +9,22 @@
  *   --failover                                             the worlds of failover instead, see failover/main.ts
  */
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type AimName, aimed, aims } from './aims.ts';
+import { inThreads, type Many, type Part, readWishes, seedsOf } from './command.ts';
 import { Coverage } from './coverage.ts';
 import { type Line, parseScript, scriptText, shortest } from './script.ts';
 import { failureText, isFailure, optionsOf, runSeed, runSeeds, type SeedsResult } from './seeds.ts';
 import { World, type WorldOptions } from './world.ts';
-
-interface Part {
-  readonly from: number;
-  readonly to: number;
-  readonly step: number;
-  readonly aim: AimName | null;
-}
 
 const worldOf = (aim: AimName | null, seed: number): WorldOptions => ({
   ...optionsOf(seed),
   ...(aim !== null && aimed(aim, seed)),
 });
 
-function* seedsOf({ from, to, step }: Part): Generator<number> {
-  for (let seed = from; seed < to; seed += step) yield seed;
-}
-
-function partOf(worker: Part): Promise<SeedsResult> {
-  return new Promise((resolve, reject) => {
-    const thread = new Worker(new URL(import.meta.url), { workerData: worker });
-    thread.once('message', (result: SeedsResult) => resolve(result));
-    thread.once('error', reject);
-  });
-}
-
-interface Many {
-  readonly count: number;
-  readonly from: number;
-  readonly jobs: number;
-  readonly aim: AimName | null;
-}
-
-async function many({ count, from, jobs, aim }: Many): Promise<boolean> {
+async function many(wanted: Many<AimName>): Promise<boolean> {
   const began = performance.now();
-  const parts = Array.from({ length: jobs }, (_, job) =>
-    partOf({ from: from + job, to: from + count, step: jobs, aim }),
-  );
-  const results = await Promise.all(parts);
+  const results = await inThreads<SeedsResult>(import.meta.url, wanted);
   const coverage = new Coverage();
   for (const result of results) coverage.add([...result.coverage.counts]);
   const failures = results.flatMap((result) => result.failures).sort((a, b) => a.seed - b.seed);
@@ -61,7 +32,7 @@ async function many({ count, from, jobs, aim }: Many): Promise<boolean> {
   const seconds = (performance.now() - began) / 1000;
   console.log(coverage.table());
   console.log(
-    `${count} seeds in ${seconds.toFixed(1)} s (${(count / seconds).toFixed(1)}/s): ${sum(({ steps }) => steps)} steps, ${sum(({ committed }) => committed)} entries, ${sum(({ answered }) => answered)} answers, slowest recovery ${Math.round(Math.max(...results.map(({ slowestHealMs }) => slowestHealMs)))} ms`,
+    `${wanted.count} seeds in ${seconds.toFixed(1)} s (${(wanted.count / seconds).toFixed(1)}/s): ${sum(({ steps }) => steps)} steps, ${sum(({ committed }) => committed)} entries, ${sum(({ answered }) => answered)} answers, slowest recovery ${Math.round(Math.max(...results.map(({ slowestHealMs }) => slowestHealMs)))} ms`,
   );
   if (failures.length > 0) console.log(`${failures.length} FAILED\n${failureText(failures)}`);
   return failures.length === 0;
@@ -97,40 +68,24 @@ function shorten(seed: number, options: WorldOptions): boolean {
 }
 
 async function main(): Promise<boolean> {
-  const { values } = parseArgs({
-    options: {
-      seeds: { type: 'string' },
-      from: { type: 'string', default: '1' },
-      jobs: { type: 'string', default: '1' },
-      seed: { type: 'string' },
-      lines: { type: 'string', default: 'Infinity' },
-      script: { type: 'string' },
-      aim: { type: 'string' },
-      'print-script': { type: 'boolean', default: false },
-      shorten: { type: 'boolean', default: false },
-    },
-  });
-  if (values.aim !== undefined && !(values.aim in aims))
-    throw new Error(`--aim: one of ${Object.keys(aims).join(', ')}`);
-  const aim = (values.aim ?? null) as AimName | null;
-  const [count, from, jobs] = [Number(values.seeds ?? '500'), Number(values.from), Number(values.jobs)];
-  if (values.seed === undefined) return many({ count, from, jobs, aim });
-  const seed = Number(values.seed);
+  const wishes = readWishes(Object.keys(aims) as AimName[]);
+  const { seed, aim } = wishes;
+  if (seed === null) return many(wishes);
   const options = worldOf(aim, seed);
-  if (values.shorten) return shorten(seed, options);
-  if (values['print-script']) {
+  if (wishes.shorten) return shorten(seed, options);
+  if (wishes.printScript) {
     console.log(scriptText(new World(seed, options).script));
     return true;
   }
-  const script = values.script === undefined ? null : parseScript(readFileSync(values.script, 'utf8'));
-  return one(seed, { ...options, ...(script && { script }) }, Number(values.lines));
+  const script = wishes.script === null ? null : parseScript(readFileSync(wishes.script, 'utf8'));
+  return one(seed, { ...options, ...(script && { script }) }, wishes.lines);
 }
 
-function work(port: MessagePort, part: Part): void {
+function work(port: MessagePort, part: Part<AimName>): void {
   port.postMessage(runSeeds(seedsOf(part), undefined, (seed) => worldOf(part.aim, seed)));
 }
 
-if (parentPort !== null) work(parentPort, workerData as Part);
+if (parentPort !== null) work(parentPort, workerData as Part<AimName>);
 else if (process.argv.includes('--failover'))
   process.exitCode = (await (await import('./failover/main.ts')).main()) ? 0 : 1;
 else process.exitCode = (await main()) ? 0 : 1;

@@ -7,49 +7,20 @@
  *   --aim 'cut off'                                                   with any of these: schedules that aim at this, see aims.ts
  */
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { inThreads, type Many, type Part, readWishes, seedsOf } from '../command.ts';
 import { Coverage } from '../coverage.ts';
 import { type Line, parseScript, scriptText, shortest } from '../script.ts';
-import { type AimName, aimed, aimNames, aims } from './aims.ts';
+import { type AimName, aimed, aimNames } from './aims.ts';
 import { type Failure, failureText, isFailure, kindOf, runSeed, runSeeds, type SeedsResult } from './seeds.ts';
 import { FailoverWorld, type FailoverWorldOptions } from './world.ts';
-
-interface Part {
-  readonly from: number;
-  readonly to: number;
-  readonly step: number;
-  readonly aim: AimName | null;
-}
 
 const worldOf = (aim: AimName | null, seed: number): FailoverWorldOptions =>
   aim === null ? kindOf(seed) : aimed(aim, seed);
 
-function* seedsOf({ from, to, step }: Part): Generator<number> {
-  for (let seed = from; seed < to; seed += step) yield seed;
-}
-
-function partOf(part: Part): Promise<SeedsResult> {
-  return new Promise((resolve, reject) => {
-    const thread = new Worker(new URL(import.meta.url), { workerData: part });
-    thread.once('message', (result: SeedsResult) => resolve(result));
-    thread.once('error', reject);
-  });
-}
-
-interface Many {
-  readonly count: number;
-  readonly from: number;
-  readonly jobs: number;
-  readonly aim: AimName | null;
-}
-
-async function many({ count, from, jobs, aim }: Many): Promise<boolean> {
+async function many(wanted: Many<AimName>): Promise<boolean> {
   const began = performance.now();
-  const parts = Array.from({ length: jobs }, (_, job) =>
-    partOf({ from: from + job, to: from + count, step: jobs, aim }),
-  );
-  const results = await Promise.all(parts);
+  const results = await inThreads<SeedsResult>(import.meta.url, wanted);
   const coverage = new Coverage();
   for (const result of results) coverage.add([...result.coverage.counts]);
   const failures = results.flatMap((result): readonly Failure[] => result.failures).sort((a, b) => a.seed - b.seed);
@@ -58,7 +29,7 @@ async function many({ count, from, jobs, aim }: Many): Promise<boolean> {
   const slowest = (of: (result: SeedsResult) => number): number => Math.round(Math.max(...results.map(of)));
   console.log(coverage.table());
   console.log(
-    `${count} seeds in ${seconds.toFixed(1)} s: ${sum(({ epochs }) => epochs)} epochs opened, ${sum(({ acknowledged }) => acknowledged)} writes acknowledged, slowest recovery ${slowest(({ slowestHealMs }) => slowestHealMs)} ms, slowest end of a failover ${slowest(({ slowestEndMs }) => slowestEndMs)} ms`,
+    `${wanted.count} seeds in ${seconds.toFixed(1)} s: ${sum(({ epochs }) => epochs)} epochs opened, ${sum(({ acknowledged }) => acknowledged)} writes acknowledged, slowest recovery ${slowest(({ slowestHealMs }) => slowestHealMs)} ms, slowest end of a failover ${slowest(({ slowestEndMs }) => slowestEndMs)} ms`,
   );
   if (failures.length > 0) console.log(`${failures.length} FAILED\n${failureText(failures)}`);
   return failures.length === 0;
@@ -95,37 +66,21 @@ function shorten(seed: number, options: FailoverWorldOptions): boolean {
 }
 
 export async function main(): Promise<boolean> {
-  const { values } = parseArgs({
-    options: {
-      failover: { type: 'boolean' },
-      seeds: { type: 'string' },
-      from: { type: 'string', default: '1' },
-      jobs: { type: 'string', default: '1' },
-      seed: { type: 'string' },
-      lines: { type: 'string', default: 'Infinity' },
-      script: { type: 'string' },
-      aim: { type: 'string' },
-      'print-script': { type: 'boolean', default: false },
-      shorten: { type: 'boolean', default: false },
-    },
-  });
-  if (values.aim !== undefined && !(values.aim in aims)) throw new Error(`--aim: one of ${aimNames.join(', ')}`);
-  const aim = (values.aim ?? null) as AimName | null;
-  const [count, from, jobs] = [Number(values.seeds ?? '500'), Number(values.from), Number(values.jobs)];
-  if (values.seed === undefined) return many({ count, from, jobs, aim });
-  const seed = Number(values.seed);
+  const wishes = readWishes(aimNames);
+  const { seed, aim } = wishes;
+  if (seed === null) return many(wishes);
   const options = worldOf(aim, seed);
-  if (values.shorten) return shorten(seed, options);
-  if (values['print-script']) {
+  if (wishes.shorten) return shorten(seed, options);
+  if (wishes.printScript) {
     console.log(scriptText(new FailoverWorld(seed, options).script));
     return true;
   }
-  const script = values.script === undefined ? null : parseScript(readFileSync(values.script, 'utf8'));
-  return one(seed, { ...options, ...(script && { script }) }, Number(values.lines));
+  const script = wishes.script === null ? null : parseScript(readFileSync(wishes.script, 'utf8'));
+  return one(seed, { ...options, ...(script && { script }) }, wishes.lines);
 }
 
-function work(port: MessagePort, part: Part): void {
+function work(port: MessagePort, part: Part<AimName>): void {
   port.postMessage(runSeeds(seedsOf(part), (seed) => worldOf(part.aim, seed)));
 }
 
-if (parentPort !== null) work(parentPort, workerData as Part);
+if (parentPort !== null) work(parentPort, workerData as Part<AimName>);
