@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { type Evenkeel, runCli, startEvenkeel } from '../../helpers/evenkeel.ts';
 import { until } from '../../helpers/poll.ts';
 import { type Scope, testScope } from '../../helpers/scope.ts';
-import { Processes, type Seat } from '../cluster/processes.ts';
-import { agreed, patient } from './members.ts';
+import type { Seat } from '../cluster/processes.ts';
+import { patient, startMembers } from './members.ts';
 import { failoverOf, type PoolShown, poolOf, type ReplicaNode, startReplicaNodes } from './world.ts';
 
 interface World {
@@ -60,12 +60,7 @@ describe('a switch', () => {
   it('without a quorum is 503, also for who asked as it was lost', async () => {
     const scope = testScope();
     const nodes = await startReplicaNodes(scope, ['a', 'b']);
-    const members = await Processes.of(scope, 3);
-    for (const seat of members.seats) await members.write(seat, {}, { pools: { app: poolOf(nodes) } });
-    members.start(...members.seats);
-    await members.led();
-    await members.ready();
-    await agreed(members, { state: 'NORMAL', primary: 'a' });
+    const members = await startMembers(scope, poolOf(nodes));
     const [left, ...others] = members.seats as [Seat, Seat, Seat];
     await Promise.all(others.map((seat) => members.end(seat, 'SIGKILL')));
     const body = JSON.stringify({ pool: 'app' });

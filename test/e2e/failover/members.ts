@@ -2,7 +2,8 @@
 import { expect } from 'vitest';
 import type { Load } from '../../helpers/load.ts';
 import { until } from '../../helpers/poll.ts';
-import type { Processes, Seat } from '../cluster/processes.ts';
+import type { Scope } from '../../helpers/scope.ts';
+import { Processes, type Seat } from '../cluster/processes.ts';
 import { spread } from '../cluster/prove.ts';
 import { type ChangeShown, failoverOf, type PoolShown, type ReplicaNode, type Writers } from './world.ts';
 
@@ -35,6 +36,17 @@ export const agreed = (
     },
     patient,
   );
+
+/** Three members with this pool, up, of which all say that `a` is its primary. */
+export async function startMembers(scope: Scope, pool: object): Promise<Processes> {
+  const members = await Processes.of(scope, 3);
+  for (const seat of members.seats) await members.write(seat, {}, { pools: { app: pool } });
+  members.start(...members.seats);
+  await members.led();
+  await members.ready();
+  await agreed(members, { state: 'NORMAL', primary: 'a', epoch: 1 });
+  return members;
+}
 
 /** When the steps to the epoch after this one were agreed, as a member shows it. */
 export const changeAfter = (members: Processes, epoch: number, seat: Seat): Promise<ChangeShown> =>

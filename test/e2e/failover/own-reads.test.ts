@@ -3,8 +3,8 @@ import http from 'node:http';
 import { expect, it } from 'vitest';
 import { pause, until } from '../../helpers/poll.ts';
 import { testScope } from '../../helpers/scope.ts';
-import { Processes } from '../cluster/processes.ts';
 import { print, proving } from '../cluster/prove.ts';
+import { startMembers } from './members.ts';
 import { failoverOf, poolOf, startReplicaNodes } from './world.ts';
 
 const rounds = proving(300, 10_000);
@@ -62,12 +62,7 @@ it(
     const scope = testScope();
     // Each shows what it has after a time of its own.
     const nodes = await startReplicaNodes(scope, ['a', 'b', 'c'], { lags: [0, 300, 2000] });
-    const members = await Processes.of(scope, 3);
-    const more = { pools: { app: poolOf(nodes) } };
-    for (const seat of members.seats) await members.write(seat, {}, more);
-    members.start(...members.seats);
-    await members.led();
-    await members.ready();
+    const members = await startMembers(scope, poolOf(nodes));
     for (const seat of members.seats)
       await until('a primary', async () => (await failoverOf((path) => members.ask(seat, path))).writes.sent, {
         withinMs: 40_000,

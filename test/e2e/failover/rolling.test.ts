@@ -5,33 +5,13 @@ import { Load } from '../../helpers/load.ts';
 import { pause, until } from '../../helpers/poll.ts';
 import { testScope } from '../../helpers/scope.ts';
 import { Processes, type Seat } from '../cluster/processes.ts';
+import { agreed, patient, startMembers } from './members.ts';
 import { failoverOf, type PoolShown, poolOf, startReplicaNodes, Writers } from './world.ts';
-
-const patient = { withinMs: 60_000 };
-const shown = (members: Processes, seat: Seat): Promise<PoolShown> => failoverOf((path) => members.ask(seat, path));
-
-const settled = (members: Processes, wanted: Partial<PoolShown>): Promise<PoolShown> =>
-  until(
-    `failover ${JSON.stringify(wanted)}`,
-    async () => {
-      const all = await Promise.all(members.running.map((seat) => shown(members, seat)));
-      const isSo = (one: PoolShown): boolean =>
-        Object.entries(wanted).every(([key, value]) => one[key as keyof PoolShown] === value);
-      if (!all.every(isSo)) throw new Error(JSON.stringify(all));
-      return all[0];
-    },
-    patient,
-  );
 
 it('a rolling restart of nodes and members under load fails no request', async () => {
   const scope = testScope();
   const nodes = await startReplicaNodes(scope, ['a', 'b', 'c']);
-  const members = await Processes.of(scope, 3);
-  for (const seat of members.seats) await members.write(seat, {}, { pools: { app: poolOf(nodes) } });
-  members.start(...members.seats);
-  await members.led();
-  await members.ready();
-  await settled(members, { state: 'NORMAL', primary: 'a' });
+  const members = await startMembers(scope, poolOf(nodes));
   const loads = members.seats.map(({ port }) => ({
     writers: scope.own(new Writers({ port, clients: 3 })),
     readers: scope.own(new Load({ port, clients: 3, request: () => get })),
@@ -44,7 +24,7 @@ it('a rolling restart of nodes and members under load fails no request', async (
   await going();
 
   for (const node of nodes) {
-    const { primary } = await settled(members, { state: 'NORMAL' });
+    const { primary } = await agreed(members, { state: 'NORMAL' });
     const admin = ['--admin', `127.0.0.1:${members.seats[0]!.admin}`];
     if (primary === node.name) expect(await runCli('failover', 'switch', 'app', ...admin)).toMatchObject({ code: 0 });
     // Taken out of reads everywhere, as an operator does, so that none is under way there.
@@ -53,7 +33,7 @@ it('a rolling restart of nodes and members under load fails no request', async (
     await node.kill();
     await node.start();
     await Promise.all(members.seats.map((seat) => wish(members, seat, { node: node.name, wish: 'ready' })));
-    await settled(members, { state: 'NORMAL' });
+    await agreed(members, { state: 'NORMAL' });
     await going();
   }
   const byNodes = loads.map(({ writers, readers }) => [writers.load.reasons(), readers.reasons()]);
@@ -75,9 +55,9 @@ it('a rolling restart of nodes and members under load fails no request', async (
     members.start(seat);
     await members.led();
     await members.ready();
-    await settled(members, { state: 'NORMAL' });
+    await agreed(members, { state: 'NORMAL' });
   }
-  const { primary } = await settled(members, { state: 'NORMAL' });
+  const { primary } = await agreed(members, { state: 'NORMAL' });
   const log = await nodes.find(({ name }) => name === primary)!.entries();
   for (const { writers, readers } of loads) {
     expect([writers.load.reasons(), readers.reasons()]).toEqual([{}, {}]);
@@ -122,11 +102,11 @@ describe('shapes', () => {
     members.start(...members.seats);
     await members.led();
     await members.ready();
-    await settled(members, { state: 'NORMAL', primary: 'a' });
+    await agreed(members, { state: 'NORMAL', primary: 'a' });
     const writers = scope.own(new Writers({ port: second.port, clients: 4 }));
     await until('writes', () => writers.acknowledged.length > 20, patient);
     await Promise.all([nodes[0]!.kill(), members.end(first, 'SIGKILL')]);
-    await settled(members, { primary: 'b', epoch: 2 });
+    await agreed(members, { primary: 'b', epoch: 2 });
     const before = writers.acknowledged.length;
     await until('writes on b', () => writers.acknowledged.length > before + 20, patient);
     await writers.stop();
@@ -143,7 +123,7 @@ describe('shapes', () => {
     members.start(...members.seats);
     await members.led();
     await members.ready();
-    await settled(members, { state: 'NORMAL', primary: 'a' });
+    await agreed(members, { state: 'NORMAL', primary: 'a' });
     const writers = scope.own(new Writers({ port: second.port, clients: 4 }));
     const going = async (): Promise<void> => {
       const before = writers.acknowledged.length;
@@ -161,7 +141,7 @@ describe('shapes', () => {
     members.start(first);
     await members.led();
     await members.ready();
-    await settled(members, { state: 'NORMAL' });
+    await agreed(members, { state: 'NORMAL' });
     // The leader has to have heard of the nodes again.
     await until(
       'a switch',
@@ -172,7 +152,7 @@ describe('shapes', () => {
       },
       patient,
     );
-    await settled(members, { primary: 'b', epoch: 2 });
+    await agreed(members, { primary: 'b', epoch: 2 });
   }, 120_000);
 
   it('a primary that stands still, with its port open, is replaced after its time-outs', async () => {

@@ -7,9 +7,9 @@ import { expect, it } from 'vitest';
 import { runCli } from '../../helpers/evenkeel.ts';
 import { pause, until } from '../../helpers/poll.ts';
 import { type Scope, testScope } from '../../helpers/scope.ts';
-import { Processes, type Seat } from '../cluster/processes.ts';
+import type { Processes, Seat } from '../cluster/processes.ts';
 import { print, proving } from '../cluster/prove.ts';
-import { agreed, going, judgeLogs, patient, shown, type World } from './members.ts';
+import { agreed, going, judgeLogs, patient, shown, startMembers, type World } from './members.ts';
 import { poolOf, startReplicaNodes, Writers } from './world.ts';
 
 const suspensions = proving(1, 5);
@@ -18,13 +18,8 @@ const lateMs = 250;
 
 async function start(scope: Scope): Promise<World> {
   const nodes = await startReplicaNodes(scope, ['a', 'b', 'c']);
-  const members = await Processes.of(scope, 3);
   // A primary is not to be replaced for being slow here.
-  for (const seat of members.seats) await members.write(seat, {}, { pools: { app: poolOf(nodes) } });
-  members.start(...members.seats);
-  await members.led();
-  await members.ready();
-  await agreed(members, { state: 'NORMAL', primary: 'a', epoch: 1 });
+  const members = await startMembers(scope, poolOf(nodes));
   const writers = members.seats.map(({ port }) => scope.own(new Writers({ port, clients: 4 })));
   await going(writers);
   return { nodes, members, writers, readers: [] };

@@ -5,7 +5,7 @@ import { runCli } from '../../helpers/evenkeel.ts';
 import { Load } from '../../helpers/load.ts';
 import { pause, until } from '../../helpers/poll.ts';
 import { type Scope, testScope } from '../../helpers/scope.ts';
-import { Processes, type Seat } from '../cluster/processes.ts';
+import type { Seat } from '../cluster/processes.ts';
 import { print, proving, spread } from '../cluster/prove.ts';
 import {
   agreed,
@@ -14,6 +14,7 @@ import {
   judgeLogs,
   patient,
   type Steps,
+  startMembers,
   stepsOf,
   stepsText,
   type World,
@@ -26,15 +27,9 @@ const clients = proving(4, 11);
 
 async function start(scope: Scope): Promise<World> {
   const nodes = await startReplicaNodes(scope, ['a', 'b', 'c']);
-  const members = await Processes.of(scope, 3);
   // Measured with checks as they are by default; the short form is patient with a processor that others use.
   const checks = rounds === 100 ? { health: { path: '/health' } } : {};
-  const more = { pools: { app: { ...poolOf(nodes), ...checks } } };
-  for (const seat of members.seats) await members.write(seat, {}, more);
-  members.start(...members.seats);
-  await members.led();
-  await members.ready();
-  await agreed(members, { state: 'NORMAL', primary: 'a', epoch: 1 });
+  const members = await startMembers(scope, { ...poolOf(nodes), ...checks });
   const ports = members.seats.map(({ port }) => port);
   const writers = ports.map((port) => scope.own(new Writers({ port, clients })));
   const get = (): string => 'GET /read HTTP/1.1\r\nHost: ek.test\r\n\r\n';
