@@ -1,10 +1,13 @@
 /**
- * Buffers that upstream sockets read large bodies into, handed out from a bounded list.
+ * Buffers that bodies pass through, used again and again. Two kinds:
  *
- * A view of such a buffer is written to the client uncopied. If the client's socket did not take it all at once, the
- * buffer stays with that write until its callback, and the upstream socket gets another one: read on too early, and a
- * client would get bytes of the next read. When the list is used up, readers fall back to the thread's shared buffer
- * and copy what must outlive the read.
+ *   StreamBuffer   answers: an upstream socket reads into it, and a view of it is written to the client uncopied
+ *   SpareBuffers   requests: a part of a body is read or copied into one, which is given back once all of it has passed
+ *
+ * If the client's socket did not take a view all at once, its buffer stays with that write until its callback, and the
+ * upstream socket gets another one: read on too early, and a client would get bytes of the next read. The list of
+ * StreamBuffers is bounded; when it is used up, readers fall back to the thread's shared buffer and copy what must outlive
+ * the read.
  */
 import { Buffer } from 'node:buffer';
 
