@@ -24,6 +24,13 @@ interface Finding {
 const notOurs =
   /^(cert_|DNS_CAArecord|OCSP|intermediate_cert|HSTS|HPKP|security_headers|cookie|banner|scanTime|scanProblem|engine_problem|overall_grade|grade|final_score|protocol_support|key_exchange|cipher_strength|rating)/i;
 
+/**
+ * testssl's client hangs up as soon as the handshake is done. A ticket of TLS 1.3 comes behind it: on a busy machine too
+ * late, and there is nothing to resume with. Tickets are judged in test/e2e/tls.test.ts.
+ */
+const hungUpEarly = ({ id, finding }: Finding): boolean =>
+  id === 'sessionresumption_ticket' && finding === 'check failed because of connect problem';
+
 it('a listener with what is set by default', { timeout: 420_000 }, async () => {
   const scope = testScope();
   const folder = await scope.folder();
@@ -47,7 +54,8 @@ it('a listener with what is set by default', { timeout: 420_000 }, async () => {
   expect(findings.length).toBeGreaterThan(40);
   const offered = findings.filter(({ id }) => id === 'TLS1_2' || id === 'TLS1_3');
   expect(offered.map(({ severity }) => severity)).toEqual(['OK', 'OK']);
-  const weak = findings.filter(({ id, severity }) => !['OK', 'INFO', 'DEBUG'].includes(severity) && !notOurs.test(id));
-  expect(weak).toEqual([]);
+  const isWeak = ({ id, severity }: Finding): boolean =>
+    !['OK', 'INFO', 'DEBUG'].includes(severity) && !notOurs.test(id);
+  expect(findings.filter((one) => isWeak(one) && !hungUpEarly(one))).toEqual([]);
   expect(ek.child.exited).toBeNull();
 });

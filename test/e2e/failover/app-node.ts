@@ -157,6 +157,9 @@ function arrives(request: IncomingMessage): void {
   arrived[epoch] = { first: arrived[epoch]?.first ?? now, last: now };
 }
 
+const copiesOf = (position: number): number =>
+  [...peers.values()].filter((known) => known !== null && known >= position).length;
+
 async function write(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const id = new URL(request.url ?? '/', 'http://x').searchParams.get('id') ?? '';
   await text(request);
@@ -168,8 +171,10 @@ async function write(request: IncomingMessage, response: ServerResponse): Promis
   const position = log.length;
   const following = [...peers].filter(([, known]) => known !== null).map(([url]) => url);
   await Promise.all(following.map(push));
+  // Whoever heard of this epoch before this node did has refused it meanwhile, and follows if asked once more.
+  if (copiesOf(position) < args.copies) await followed();
   if (role !== 'primary' || guard.epoch !== epoch) return json(response, { error: 'not primary any more' }, 409);
-  const copies = [...peers.values()].filter((known) => known !== null && known >= position).length;
+  const copies = copiesOf(position);
   if (copies < args.copies) return json(response, { error: `on ${copies} other nodes only` }, 503);
   response.writeHead(200, {
     'content-type': 'application/json',

@@ -113,7 +113,9 @@ it('a token that is forged, or of another pool’s key, sends its read to the pr
   const write = await fetch(`http://127.0.0.1:${ek.port}/write?id=1`, { method: 'POST' });
   const [token = ''] = (write.headers.getSetCookie()[0] ?? '').split(';');
   expect(token).toMatch(/^[\w-]+=\S+$/);
-  const last = token.at(-1);
-  const forged = token.slice(0, -1) + (last === 'A' ? 'B' : 'A');
-  for (let i = 0; i < 10; i++) expect(await read(forged)).toBe('a');
+  // Of the last character only two bits are part of the signature: another one that says the same is forged, too.
+  for (const last of ['A', 'B', 'Q', 'R', 'g', 'h', 'w', 'x']) {
+    if (token.endsWith(last)) continue;
+    for (let i = 0; i < 3; i++) expect(await read(token.slice(0, -1) + last)).toBe('a');
+  }
 });

@@ -15,6 +15,8 @@ it('the old primary is back, the new one is not there: no write is taken until a
   const pools = { app: poolOf([a!, b!]) };
   const first = await startEvenkeel(scope, { pools, dataDir: await scope.folder() });
   await until('a primary', async () => (await shown(first)).writes.sent, patient);
+  // The next probe tells it its epoch.
+  await until('a knows of epoch 1', async () => (await a!.health()).epoch === 1, patient);
   await a!.kill();
   await until('b is primary', async () => (await shown(first)).primary === 'b', patient);
   await first.stop();

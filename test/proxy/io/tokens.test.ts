@@ -30,14 +30,11 @@ describe('a token', () => {
 
   it('with one byte changed, of another key, another pool, or too long, is forged', () => {
     for (let i = 0; i < value.length; i++) {
-      const other = value[i] === 'x' ? 'y' : 'x';
-      const changed = value.slice(0, i) + other + value.slice(i + 1);
-      // The last digit of base64url holds two bits that no byte has.
-      const same = Buffer.from(changed.split('.').at(-1)!, 'base64url').equals(
-        Buffer.from(value.split('.').at(-1)!, 'base64url'),
-      );
-      if (i < value.length - 1 || !same) expect(asked(changed)).toBe('forged');
+      // Each of base64url's digits: of the last one only two bits count, and the same bytes spelled otherwise are not ours.
+      for (const other of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=')
+        if (other !== value[i]) expect(asked(value.slice(0, i) + other + value.slice(i + 1))).toBe('forged');
     }
+    expect(asked(`${value}=`)).toBe('forged');
     expect(asked(value, 'other')).toBe('forged');
     expect(asked(value, 'app', new Uint8Array(32))).toBe('forged');
     for (const text of ['x', '.', '...', 'x'.repeat(1000), `${value}.`, '__proto__'])
