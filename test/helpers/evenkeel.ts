@@ -145,7 +145,7 @@ export async function startEvenkeel(
   const ended = ek.exit.then((exit) => {
     throw new Error(`evenkeel ended with ${exit.code ?? exit.signal} before it was ready:\n${ek.child.output()}`);
   });
-  const ready = until('evenkeel ready', async () => (await ek.admin('/readyz')).status === 200, { withinMs: 20_000 });
+  const ready = until('evenkeel ready', async () => (await ek.admin('/readyz')).status === 200, { withinMs: 60_000 });
   try {
     await Promise.race([ready, ended]);
   } catch (error) {
@@ -182,7 +182,7 @@ export async function runCli(
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const child = new Child(mainFile, { args });
   try {
-    const exit = await within(`evenkeel ${args.join(' ')}`, child.exit, 20_000);
+    const exit = await within(`evenkeel ${args.join(' ')}`, child.exit, 60_000);
     return { code: exit.code, stdout: child.stdout.join('\n'), stderr: child.stderr.join('\n') };
   } finally {
     await child.stop();

@@ -26,9 +26,14 @@ export interface Failure {
   readonly reused: number;
 }
 
-const answerDeadlineMs = 15_000;
+/** Longer than the watchdog looks on at a thread that hangs. */
+const answerDeadlineMs = 60_000;
 const defaultRequest = (): string => 'GET / HTTP/1.1\r\nHost: ek.test\r\n\r\n';
-const defaultJudge = (answer: Message): string | null => (statusOf(answer) === 200 ? null : answer.start);
+/** An answer that is not the one wanted: its first line, and the beginning of what it says. */
+export const wordsOf = ({ start, body }: Message): string =>
+  body === '' ? start : `${start}: ${body.slice(0, 120).trim()}`;
+
+const defaultJudge = (answer: Message): string | null => (statusOf(answer) === 200 ? null : wordsOf(answer));
 
 export class Load {
   readonly failures: Failure[] = [];

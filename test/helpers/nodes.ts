@@ -35,7 +35,7 @@ export class AppNode {
     const ended = child.exit.then(() => {
       throw new Error(`app node ${this.name} ended before it listened:\n${child.output()}`);
     });
-    await within(`app node ${this.name} on ${this.where}`, Promise.race([reply(child, 'listening'), ended]));
+    await within(`app node ${this.name} on ${this.where}`, Promise.race([reply(child, 'listening'), ended]), 60_000);
   }
 
   /** SIGKILL; resolves when the process has ended, from when on its port refuses. */

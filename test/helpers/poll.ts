@@ -2,18 +2,22 @@
  * Waiting for a condition, never for a time. A look that throws counts as "not yet"; what was seen last is part of the
  * error, so that a red run says what was missing.
  */
+
+/** How long anything may take: a bound for what hangs, not for what is slow on a machine with much else to do. */
+export const patienceMs = 30_000;
+
 export interface PollOptions {
   readonly withinMs?: number;
   readonly everyMs?: number;
 }
 
-/** Resolves with the first truthy value that `look` gives. Rejects after `withinMs` (default 10 s). */
+/** Resolves with the first truthy value that `look` gives. Rejects after `withinMs` (default `patienceMs`). */
 export async function until<T>(
   what: string,
   look: () => T | Promise<T>,
   options: PollOptions = {},
 ): Promise<Exclude<T, false | null | undefined | 0 | ''>> {
-  const within = options.withinMs ?? 10_000;
+  const within = options.withinMs ?? patienceMs;
   const deadline = performance.now() + within;
   let last: unknown;
   for (;;) {
@@ -30,7 +34,7 @@ export async function until<T>(
 }
 
 /** Gives the promise's value, or rejects after `withinMs` with a message that names what was awaited. */
-export async function within<T>(what: string, promise: Promise<T>, withinMs = 10_000): Promise<T> {
+export async function within<T>(what: string, promise: Promise<T>, withinMs = patienceMs): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${what}: not within ${withinMs} ms`)), withinMs);

@@ -5,7 +5,7 @@
 import { connect, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { finalOf, type Message, type Reading, readMessages } from './http-bytes.ts';
-import { pause } from './poll.ts';
+import { patienceMs, pause } from './poll.ts';
 
 /** One write; a write per byte; a write per line. */
 export type Pieces = 'whole' | 'bytes' | 'lines';
@@ -98,7 +98,7 @@ export class RawClient {
     this.socket.destroy();
   }
 
-  async #when(condition: () => boolean, what: string, withinMs = 10_000): Promise<void> {
+  async #when(condition: () => boolean, what: string, withinMs = patienceMs): Promise<void> {
     const deadline = performance.now() + withinMs;
     while (!condition()) {
       if (performance.now() > deadline) {

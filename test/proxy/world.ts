@@ -145,7 +145,7 @@ export class World {
       oldestHeld: this.#thread('oldestHeld'),
     });
     const same = (): boolean => JSON.stringify(now()) === JSON.stringify(zero);
-    await until('all given back', same, { withinMs: 5000 }).catch(() => {});
+    await until('all given back', same).catch(() => {});
     expect(now()).toEqual(zero);
   }
 

@@ -1,4 +1,5 @@
 /** Writes that wait for a primary (rule 5.5): unsent, in order, bounded, their bodies left in the client's socket. */
+import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { field, finalOf, statusOf } from '../../helpers/http-bytes.ts';
 import { pause, until } from '../../helpers/poll.ts';
@@ -19,6 +20,12 @@ async function parkAll(made: PrimaryWorld, targets: readonly string[]): Promise<
     await until('parked', () => made.parked === clients.length);
   }
   return clients;
+}
+
+/** The proxy's end of the only client connection. The engine runs in this process. */
+function ownSocket(port: number): Socket {
+  const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
+  return handles.find((one): one is Socket => one instanceof Socket && one.localPort === port)!;
 }
 
 const targets = (count: number): string[] => Array.from({ length: count }, (_, i) => `/${i}`);
@@ -119,7 +126,10 @@ describe('writes without leave', () => {
     await until('parked', () => made.parked === 1);
     await pause(200);
     expect(made.parkedBytes).toBeLessThan(128 * 1024);
-    expect(client.socket.writableLength).toBeGreaterThan(64 * 1024);
+    // How much of the rest the kernel takes is the machine's affair.
+    const { bytesRead } = ownSocket(made.world.port);
+    expect(bytesRead).toBeGreaterThan(0);
+    expect(bytesRead).toBeLessThan(256 * 1024);
     made.lease(0, 1);
     const [answer] = await client.answers(1);
     expect(statusOf(answer!)).toBe(200);

@@ -18,12 +18,15 @@ import { hrtime, parking, post, split } from '../primary-world.ts';
 
 const threads = 2;
 const clients = 24;
-const runMs = 5000;
+const runMs = 12_000;
 /** Short, so that many end: writes may begin for leaseMs - drainMs, and are cut after leaseMs. */
 const leaseMs = 260;
 const drainMs = 60;
-/** Wider than any pause that the system makes between a look at the clock and a system call on a busy machine. */
-const driftMs = 400;
+/**
+ * Wider than any pause that the system makes between a look at the clock and a system call: a machine that others share
+ * stands still for more than half a second now and then.
+ */
+const driftMs = 1500;
 
 interface Seen {
   readonly id: string;
@@ -90,7 +93,7 @@ class Run {
       const id = `/${this.tag}-${number}-${i}`;
       try {
         await client.send(post(id, body), this.below(5) === 0 ? 'lines' : 'whole');
-        const answers = await client.answers(++asked, { withinMs: 20_000 });
+        const answers = await client.answers(++asked, { withinMs: 60_000 });
         const answer = answers[asked - 1];
         if (answer === undefined) this.broken++;
         else {
@@ -150,7 +153,7 @@ class Run {
    */
   async #takeIn(byGauge: boolean): Promise<void> {
     const open = (): boolean => this.nodes.some(({ connections }) => connections.some(({ end }) => end === 'open'));
-    for (const by = hrtime() + 5000; byGauge && open() && hrtime() < by; ) await pause(5);
+    for (const by = hrtime() + 30_000; byGauge && open() && hrtime() < by; ) await pause(5);
     await pause(15);
     for (let turns = 0; turns < 10; turns++) await new Promise((resolve) => setImmediate(resolve));
   }
@@ -194,7 +197,7 @@ describe('a thread that dies with a write', () => {
 describe('promise A', () => {
   it.each([1, 2])(
     'holds under leases that end and threads that stand still (seed %i)',
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async (seed) => {
       const run = new Run(seed);
       await run.start(testScope());
@@ -203,7 +206,7 @@ describe('promise A', () => {
       run.ended = true;
       // Those that wait must get an answer, too.
       const node = { slot: 0, generation: 1 };
-      const [writeUntil, cutAt] = [hrtime() + 30_000, hrtime() + 31_000];
+      const [writeUntil, cutAt] = [hrtime() + 120_000, hrtime() + 121_000];
       const epoch = run.openedAt.size + 1;
       run.openedAt.set(epoch, hrtime());
       run.engines.board.primary.write(0, { mode: 'send', epoch, node, writeUntil, cutAt, forks: [] }, hrtime());
@@ -217,7 +220,8 @@ describe('promise A', () => {
       const began = new Map(run.begun.map(({ id, epoch: under }) => [id, under]));
       for (const { id, epoch: under } of run.answered) expect(began.get(id)).toBe(under);
       expect(run.engines.threw).toEqual([]);
-      expect([run.engines.board.primary.writing(0), run.engines.board.primary.parked(0)]).toEqual([0, 0]);
+      const { primary } = run.engines.board;
+      await until('nothing held, nothing parked', () => primary.writing(0) === 0 && primary.parked(0) === 0);
       // It was a hard life.
       expect(run.openedAt.size).toBeGreaterThan(2);
       expect(run.answered.length).toBeGreaterThan(20);

@@ -101,6 +101,21 @@ describe('reads', () => {
     expect(counts(made)).toEqual([0, 0, 0]);
   });
 
+  it('fall back to the primary where writes are held back though there is a lease, and none of them is sent', async () => {
+    const made = await setup({ parking: { time: 150 } });
+    made.reader(1, 'none');
+    made.reader(2, 'none');
+    const hold = { mode: 'hold', epoch: 1, node: made.place(0) } as const;
+    made.say({ ...hold, writeUntil: hrtime() + 60_000, cutAt: hrtime() + 60_250 });
+    const [read] = await reads(made, 1);
+    expect([statusOf(read!), field(read!, 'x-ha-stale')]).toEqual([200, undefined]);
+    expect(statusOf(await ask(made.world.port, post('/w')))).toBe(503);
+    expect(counts(made)).toEqual([1, 0, 0]);
+    made.say({ ...hold, writeUntil: hrtime() });
+    expect((await reads(made, 1)).map(statusOf)).toEqual([503]);
+    expect(counts(made)).toEqual([1, 0, 0]);
+  });
+
   it('wait for a lease where nobody else may answer, and are answered by the next primary', async () => {
     const made = await setup({ split: { stale: 0 } });
     made.park(0, 1);
@@ -340,11 +355,11 @@ describe('a client that has written', () => {
   });
 
   it('where nodes tell no positions: from the primary, for a while', async () => {
-    const made = await setup({ ownReads: { mode: 'session', bound: 400 } });
+    const made = await setup({ ownReads: { mode: 'session', bound: 3000 } });
     const token = tokenOf(await ask(made.world.port, post('/w')));
     await reads(made, 1, token);
     expect(counts(made)).toEqual([2, 0, 0]);
-    await pause(450);
+    await pause(3050);
     await reads(made, 2, token);
     expect(counts(made)).toEqual([2, 1, 1]);
   });
@@ -390,6 +405,15 @@ describe('a member that may not know (6.3)', () => {
     made.position(2, 99);
     expect((await reads(made, 1, token)).map(statusOf)).toEqual([503]);
     expect(counts(made)).toEqual([1, 0, 0]);
+  });
+
+  it('a token of a newer epoch is served once the member knows that epoch', async () => {
+    const made = await setup(session);
+    made.lease(0, 3);
+    const token = await written(made, 50);
+    made.lease(0, 2);
+    made.position(1, 99);
+    made.position(2, 99);
     const client = made.world.client();
     await client.send(get('/r', token));
     await until('waiting', () => made.world.pending === 1);
