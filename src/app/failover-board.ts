@@ -118,8 +118,9 @@ export class FailoverBoard {
     const now = this.#now();
     const may = writeUntil > now && target !== null;
     const waits = written.fencing ? 'drain' : 'park';
-    const mode = may && pool.lacking === '' ? 'send' : may || otherwise === 'park' ? waits : 'refuse';
-    const until = mode === 'send' ? writeUntil : 0;
+    const leased = pool.lacking === '' ? 'send' : 'hold';
+    const mode = may ? leased : otherwise === 'park' ? waits : 'refuse';
+    const until = may ? writeUntil : 0;
     this.#primary.write(place.slot, { mode, epoch, node: target, writeUntil: until, cutAt, forks }, now);
     for (const name of place.nodes.keys()) this.#reader(pool, name);
   }

@@ -21,11 +21,12 @@ import { maxNodes, maxPools, maxThreads, nodeCell, poolCell } from './layout.ts'
 
 /**
  * none: nothing is known yet. send: under a lease. park: writes wait. refuse: they are answered with 503. drain: they
- * wait, the epoch ends, and tunnels, which would never end by themselves, are cut at once.
+ * wait, the epoch ends, and tunnels, which would never end by themselves, are cut at once. hold: writes wait, though
+ * there is a lease, and the primary answers reads.
  */
-export const primaryMode = { none: 0, send: 1, park: 2, refuse: 3, drain: 4 } as const;
+export const primaryMode = { none: 0, send: 1, park: 2, refuse: 3, drain: 4, hold: 5 } as const;
 export type PrimaryMode = keyof typeof primaryMode;
-const modes: readonly PrimaryMode[] = ['none', 'send', 'park', 'refuse', 'drain'];
+const modes: readonly PrimaryMode[] = ['none', 'send', 'park', 'refuse', 'drain', 'hold'];
 
 /** The position of the new primary when an epoch was opened; null: its nodes report none. */
 export interface Fork {
@@ -66,6 +67,11 @@ export class PrimaryRecord {
   /** Whether a write of this record may begin. */
   isLive(now: Millis): boolean {
     return this.mode === 'send' && this.slot >= 0 && now < this.writeUntil;
+  }
+
+  /** Whether its node is known to be the primary at this moment, so that reads of it are not old. */
+  isPrimary(now: Millis): boolean {
+    return this.isLive(now) || (this.mode === 'hold' && this.slot >= 0 && now < this.writeUntil);
   }
 }
 
@@ -150,7 +156,7 @@ export class PrimaryBoard {
     const before = this.#before;
     this.read(pool, before);
     const { node } = record;
-    const live = record.mode === 'send' && node !== null;
+    const live = (record.mode === 'send' || record.mode === 'hold') && node !== null;
     const heldUntil = live ? record.writeUntil : Math.min(before.heldUntil, now);
     const cells = this.#records;
     const at = pool * poolCells;

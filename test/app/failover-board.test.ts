@@ -97,20 +97,23 @@ describe('writes', () => {
 });
 
 describe('split.minReplicas', () => {
-  it('makes writes wait until so many replicas follow', () => {
+  it('makes writes wait until so many replicas follow, while the primary answers reads', () => {
     const { board, record } = world({ minReplicas: 2 });
     board.write(open);
-    expect(record()).toMatchObject({ mode: 'park', cutAt: 5250 });
+    expect(record()).toMatchObject({ mode: 'hold', cutAt: 5250 });
+    expect([record().isLive(4999), record().isPrimary(4999), record().isPrimary(5000)]).toEqual([false, true, false]);
     board.report(report('b'));
     expect(board.lacking('app')).toBe('1 of at least 2 replicas follow (split.minReplicas)');
     board.report(report('c', { lag: 1000 }));
     expect([record().mode, board.lacking('app')]).toEqual(['send', '']);
     board.report(report('c', { lag: 1001 }));
-    expect(record().mode).toBe('park');
+    expect(record().mode).toBe('hold');
     board.report(report('c', { up: false }));
-    expect(record().mode).toBe('park');
+    expect(record().mode).toBe('hold');
     board.report(report('a'));
-    expect(record().mode).toBe('park');
+    expect(record().mode).toBe('hold');
+    board.write({ ...open, writeUntil: 0 });
+    expect([record().mode, record().isPrimary(1000)]).toEqual(['park', false]);
   });
 });
 

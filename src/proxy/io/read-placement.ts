@@ -68,7 +68,7 @@ export class ReadPlacement extends Placement implements WaitingRead {
   protected override choose(): number {
     this.context.scoreboard.primary.read(this.pool.row.slot, record);
     const now = this.context.hrtime();
-    const live = record.isLive(now);
+    const live = record.isPrimary(now);
     this.#lost = false;
     const need = this.#need(live);
     switch (need.kind) {
@@ -205,7 +205,7 @@ export class ReadPlacement extends Placement implements WaitingRead {
     const { primary } = this.context.scoreboard;
     if (this.#via === 'readsPrimary') {
       primary.read(this.pool.row.slot, record);
-      if (record.slot !== this.#slot || !record.isLive(this.context.hrtime())) return false;
+      if (record.slot !== this.#slot || !record.isPrimary(this.context.hrtime())) return false;
       this.#room.sent();
     } else if (this.#via === 'readsReplica' && primary.era(this.#slot) !== this.#era) return false;
     this.pool.count(this.#via);
