@@ -44,6 +44,17 @@ export function foreignSign(core: Core, pool: Pool): string | null {
   return null;
 }
 
+/** The same, once news of our own can't be the reason any more. */
+export const splitOf = (core: Core, pool: Pool): string | null =>
+  core.now < (pool.foreignSince ?? core.now) + newsMs ? null : foreignSign(core, pool);
+
+/** Nodes that say that they are primary while another is, and that are not known to have been it before. */
+export function claimsOf({ record, policy, reports }: Pool): readonly string[] {
+  if (record?.phase !== 'open' || policy === null) return [];
+  const others = policy.nodes.filter(({ id }) => id !== record.target!.node && !record.returning.includes(id));
+  return others.filter(({ id }) => reports.own(id)?.role === 'primary').map(({ id }) => id);
+}
+
 /** The own file lacks the agreed node, or has it elsewhere (3.1). */
 export function mismatch(core: Core, pool: Pool): string | null {
   const { record } = pool;
@@ -81,8 +92,7 @@ function stopOfOpen(core: Core, pool: Pool, record: PoolRecord): Stop | null {
   if (wrong !== null) return refuse(wrong);
   const foreign = foreignSign(core, pool);
   if (foreign !== null) {
-    const news = core.now < (pool.foreignSince ?? core.now) + newsMs;
-    return news ? park(foreign) : refuse(`SPLIT_BRAIN: ${foreign}`);
+    return splitOf(core, pool) === null ? park(foreign) : refuse(`SPLIT_BRAIN: ${foreign}`);
   }
   if (pool.moving !== null && core.rules.heedsMoving()) return park('the epoch is moving');
   if (isDraining(core, pool)) return park('a switch of primary is about to begin');

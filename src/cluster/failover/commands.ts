@@ -72,8 +72,11 @@ function adopt(lead: PoolLead, record: PoolRecord | null, { id, node }: Adopt): 
   // It may be this member's file that is wrong; the one that is meant can't be told.
   if (!lead.pool.reports.isAgreed(target)) return no({ kind: 'unfit', why: `${node}: ${elsewhere}`, forcible: false });
   const epoch = epochAbove(lead);
+  // Others that hold themselves for primary may have writes of their own: no reads until they know their place.
+  const others = lead.policy.nodes.filter(({ id }) => id !== node && lead.pool.reports.newest(id)?.role === 'primary');
+  const returning = [...new Set([...record.returning, ...others.map(({ id }) => id)])];
   lead.propose(
-    pendingRecord(record, lead.at, { target, reason: 'adopt', epoch, allowed: null }),
+    pendingRecord({ ...record, returning }, lead.at, { target, reason: 'adopt', epoch, allowed: null }),
     `an operator adopts ${node} as primary`,
   );
   return lead.answerWhenAgreed(id, yes(`${node} becomes primary of epoch ${epoch}`));
@@ -215,8 +218,30 @@ export function tendWishes(lead: PoolLead): void {
   if (home === null || since === undefined || record.returning.includes(home)) return;
   const due = Math.max(since + policy.recoveryWait, lead.failbackAt);
   if (core.now < due) return pool.wake(due);
+  if (!isNear(lead, record, home)) return;
   lead.failbackAt = core.now + Math.max(policy.recoveryWait, 1000);
   failback(lead, record, { id: null, dryRun: false });
+}
+
+/**
+ * Whether it has, by its own word, what the primary had a moment before. A failback to one that is further behind would
+ * stop writes for as long as `switchTimeout`, end where it began, and do so again and again. Where positions are not told
+ * nothing speaks against it.
+ */
+function isNear(lead: PoolLead, { epoch, target }: PoolRecord, home: string): boolean {
+  const { core, pool, policy } = lead;
+  const there = pool.reports.position(target!.node, -Infinity);
+  if (there === null || pool.reports.position(home, -Infinity) === null) return true;
+  const mark = lead.failbackMark?.epoch === epoch ? lead.failbackMark : null;
+  const here = mark === null ? null : pool.reports.position(home, mark.at);
+  if (mark !== null && here !== null && here >= mark.position) return true;
+  const isOver = mark === null || core.now >= mark.at + 2 * policy.interval;
+  const waits = mark !== null && isOver && here !== null;
+  const text = `failback to ${home} waits: it is at ${here}, ${target!.node} was at ${mark?.position} before`;
+  if (waits && !mark.said) core.log('info', 'failback_waits', pool.name, text);
+  if (isOver) lead.failbackMark = { epoch, position: there, at: core.now, said: waits || mark?.said === true };
+  pool.wake(lead.failbackMark!.at + 2 * policy.interval);
+  return false;
 }
 
 /** A switch whose epoch is over or open has ended, and who asked is answered. */

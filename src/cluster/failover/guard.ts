@@ -8,7 +8,7 @@
 
 import { hash32 } from '../../base/hash.ts';
 import type { MemberId, Millis } from '../../base/ids.ts';
-import { boardOf, foreignSign, isDraining, mismatch, newsMs, sameBoard } from './board.ts';
+import { boardOf, claimsOf, foreignSign, isDraining, mismatch, newsMs, sameBoard, splitOf } from './board.ts';
 import { cut, reportsPerWord } from './codec.ts';
 import type { BoardWrite, FailoverInput, LeaseGrant, NodeReport } from './contract.ts';
 import type { Core } from './core.ts';
@@ -153,18 +153,40 @@ export class Guard {
   /** What is due now, and when to look again. */
   tend(pool: Pool): void {
     const { now } = this.#core;
-    const foreign = foreignSign(this.#core, pool);
-    if (foreign === null) pool.foreignSince = null;
-    else if (pool.foreignSince === null) {
-      pool.foreignSince = now;
-      this.#core.log('error', 'split_brain', pool.name, foreign);
-    }
-    if (pool.foreignSince !== null && now < pool.foreignSince + newsMs) pool.wake(pool.foreignSince + newsMs);
+    this.#lookForSplit(pool);
+    this.#lookForSecond(pool);
     if (now < this.#core.hopesUntil) pool.wake(this.#core.hopesUntil);
     if (pool.drain !== null && now < pool.drain.until) pool.wake(pool.drain.until);
     if (pool.lease !== null && now < pool.lease.writeUntil) pool.wake(pool.lease.writeUntil);
     this.#ask(pool);
     this.#tellHeld(pool);
+  }
+
+  #lookForSplit(pool: Pool): void {
+    const { now } = this.#core;
+    const foreign = foreignSign(this.#core, pool);
+    const was = pool.split;
+    pool.foreignSince = foreign === null ? null : (pool.foreignSince ?? now);
+    pool.split = splitOf(this.#core, pool);
+    if (pool.split !== null && was === null)
+      this.#core.log('error', 'split_brain', pool.name, `SPLIT_BRAIN: ${foreign}`);
+    if (pool.split === null && was !== null)
+      this.#core.log('info', 'split_brain_over', pool.name, 'SPLIT_BRAIN is over');
+    if (pool.foreignSince !== null && pool.split === null) pool.wake(pool.foreignSince + newsMs);
+  }
+
+  /** A node that says that it is primary, and is not: no write goes there, but somebody made it that. */
+  #lookForSecond(pool: Pool): void {
+    const claims = claimsOf(pool);
+    for (const node of pool.claims.keys()) if (!claims.includes(node)) pool.claims.delete(node);
+    for (const node of claims) {
+      const claim = pool.claims.get(node) ?? { since: this.#core.now, said: false };
+      // What it said before it learned its place is no claim: its next word counts.
+      const said = claim.said || (pool.reports.own(node)?.at ?? 0) > claim.since;
+      pool.claims.set(node, { ...claim, said });
+      const text = `${node} says that it is primary, and ${pool.record?.target?.node} is: no write goes to ${node}`;
+      if (said && !claim.said) this.#core.log('warn', 'second_primary', pool.name, text);
+    }
   }
 
   #ask(pool: Pool): void {

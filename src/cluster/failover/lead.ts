@@ -64,6 +64,13 @@ export class PoolLead {
   readonly upSince = new Map<string, Millis>();
   readonly againAt = new Map<string, Millis>();
   failbackAt: Millis = 0;
+  /** Where the primary of that epoch was then: a failback waits until its target is there. */
+  failbackMark: {
+    readonly epoch: number;
+    readonly position: number;
+    readonly at: Millis;
+    readonly said: boolean;
+  } | null = null;
   toldAt: Millis = 0;
   readonly since: Millis;
   #proposal: { readonly id: number; readonly step: number; readonly at: Millis } | null = null;

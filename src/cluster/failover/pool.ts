@@ -41,6 +41,10 @@ export class Pool {
   drain: { readonly epoch: number; readonly until: Millis } | null = null;
   /** Since when a node contradicts what is agreed. */
   foreignSince: Millis | null = null;
+  /** Why it is a split, and was said to be one. */
+  split: string | null = null;
+  /** Nodes that say that they are primary, and are not: since when, and whether a later check said it again. */
+  readonly claims = new Map<string, { readonly since: Millis; readonly said: boolean }>();
   board: BoardWrite | null = null;
   probedAt = new Map<string, Millis>();
   toldFailures = new Map<string, number>();

@@ -1,5 +1,5 @@
 /** What a pool's state is called, and what is shown of it. */
-import { foreignSign, mismatch } from './board.ts';
+import { mismatch, splitOf } from './board.ts';
 import type { PoolStatus } from './contract.ts';
 import type { Core } from './core.ts';
 import type { PoolLead } from './lead.ts';
@@ -25,6 +25,8 @@ export function stateOf(core: Core, pool: Pool, lead: PoolLead): Named {
     case 'open':
   }
   if (lead.switching !== null) return { state: 'FAILING_OVER', reason: lead.reason };
+  const split = splitOf(core, pool);
+  if (split !== null) return { state: 'DETECTING', reason: `SPLIT_BRAIN: ${split}` };
   const down = policy === null ? [] : pool.reports.downBy(record.target!, policy);
   if (lead.reason !== '' || down.length > 0) {
     const names = down.map((member) => core.nameOf(member)).join(', ');
@@ -49,7 +51,6 @@ export function statusOf(core: Core, pool: Pool, lead: PoolLead | null): PoolSta
   const { record, policy, board } = pool;
   const { state, reason } = lead === null ? stateHere(pool) : stateOf(core, pool, lead);
   const primary = record?.phase === 'open' ? record.target : null;
-  const foreign = foreignSign(core, pool);
   const live = board !== null && board.writeUntil > core.now;
   const own = primary === null ? null : pool.reports.own(primary.node);
   const ownDown = policy !== null && own !== null && own.failures >= policy.failureThreshold;
@@ -57,10 +58,10 @@ export function statusOf(core: Core, pool: Pool, lead: PoolLead | null): PoolSta
   return {
     pool: pool.name,
     state,
-    reason: reason || (mismatch(core, pool) ?? ''),
+    reason: reason || (mismatch(core, pool) ?? (pool.split === null ? '' : `SPLIT_BRAIN: ${pool.split}`)),
     record,
     writeUntil: live ? board.writeUntil : null,
-    stopped: foreign !== null ? `SPLIT_BRAIN: ${foreign}` : (board?.why ?? ''),
+    stopped: board?.why ?? '',
     nodes: (policy?.nodes ?? []).map((node) => {
       const report = pool.reports.own(node.id);
       return {
@@ -73,7 +74,9 @@ export function statusOf(core: Core, pool: Pool, lead: PoolLead | null): PoolSta
           lead === null || policy === null
             ? []
             : pool.reports.downBy({ node: node.id, url: node.url }, policy).map((member) => core.nameOf(member)),
-        detail: report?.detail ?? '',
+        detail: [report?.detail ?? '', ...(pool.claims.get(node.id)?.said === true ? ['says that it is primary'] : [])]
+          .filter((text) => text !== '')
+          .join('; '),
       };
     }),
     linkFault: ownDown && leaderSees !== undefined && leaderSees !== 'FAILING_OVER' && !isDownForMost(pool, lead),

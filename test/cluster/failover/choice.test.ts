@@ -278,4 +278,27 @@ describe('switches', () => {
     expect(lab.now - start).toBeGreaterThan(3000);
     expect(lab.command(lab.leader!, { kind: 'failback', pool, dryRun: false })()).toMatchObject({ ok: false });
   });
+
+  it('failback by itself does not begin while its target lacks what the primary had a moment before', () => {
+    const lab = running(1, policyOf({ failback: 'automatic', recoveryWait: 3000 }));
+    lab.see('b', { position: 10 });
+    lab.command(lab.leader!, wish);
+    lab.pass(300);
+    expect(lab.record).toMatchObject({ epoch: 2, target: { node: 'b' } });
+    let written = 10;
+    const live = (behind: number, ms: number): void => {
+      for (const until = lab.now + ms; lab.now < until; ) {
+        written += 5;
+        lab.see('b', { position: written });
+        lab.see('a', { position: written - behind });
+        lab.pass(250);
+      }
+    };
+    live(1000, 30_000);
+    expect(lab.record).toMatchObject({ epoch: 2, phase: 'open', target: { node: 'b' } });
+    expect(lab.leader!.events.filter((text) => text.startsWith('failback to a waits: it is at '))).toHaveLength(1);
+    // Always a little behind, as one is that is being written to.
+    live(20, 10_000);
+    expect(lab.record).toMatchObject({ reason: 'failback', target: { node: 'a' } });
+  });
 });
