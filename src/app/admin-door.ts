@@ -3,15 +3,21 @@
 import type { AdminActions } from '../admin/actions.ts';
 import { type AdminServer, serveAdmin } from '../admin/io/serve.ts';
 import { sameData } from '../base/equal.ts';
+import type { Millis } from '../base/ids.ts';
 import { err, ok, type Result } from '../base/result.ts';
 import type { ListenAddress } from '../config/model.ts';
 import type { Log } from './log.ts';
+
+/** What is being answered where it was: a reload that moves it may take long where much else runs. */
+const movedWithinMs: Millis = 30_000;
 
 export class AdminDoor {
   readonly #actions: AdminActions;
   readonly #log: Log;
   #asked: ListenAddress | null = null;
   #server: AdminServer | null = null;
+  /** Where it was, as long as something is answered there. */
+  readonly #left = new Set<AdminServer>();
 
   constructor(actions: AdminActions, log: Log) {
     this.#actions = actions;
@@ -38,7 +44,7 @@ export class AdminDoor {
     if (opened.ok) {
       this.#server = opened.value;
       this.#asked = address;
-      if (old !== null && !overlap) void old.close();
+      if (old !== null && !overlap) this.#leave(old);
       return ok(null);
     }
     if (overlap) {
@@ -49,7 +55,13 @@ export class AdminDoor {
     return opened;
   }
 
+  #leave(old: AdminServer): void {
+    this.#left.add(old);
+    void old.close(movedWithinMs).then(() => this.#left.delete(old));
+  }
+
   async close(): Promise<void> {
+    for (const old of this.#left) old.cut();
     await this.#server?.close();
     this.#server = null;
   }

@@ -35,8 +35,10 @@ export interface ServeOptions {
 export interface AdminServer {
   /** As bound: with the real port where 0 was asked for. */
   readonly address: ListenAddress;
-  /** Ends it; what is being answered gets a second. */
-  close(): Promise<void>;
+  /** Ends it; what is being answered gets so long, a second by default. */
+  close(withinMs?: Millis): Promise<void>;
+  /** Cuts what is still being answered. */
+  cut(): void;
 }
 
 /** Rejects with one line that says what, where and what to do; nothing is left open then. */
@@ -64,7 +66,11 @@ export async function serveAdmin({ actions, address, onError }: ServeOptions): P
   server.on('clientError', (error, socket) => refuseBytes(error, socket as Socket));
   await listen(server, address);
   server.on('error', (error) => onError(error, ''));
-  return { address: boundAddress(server, address), close: () => close(server) };
+  return {
+    address: boundAddress(server, address),
+    close: (withinMs = closeWithinMs) => close(server, withinMs),
+    cut: () => server.closeAllConnections(),
+  };
 }
 
 const clientErrors: Readonly<Record<string, string>> = {
@@ -188,9 +194,9 @@ function boundAddress(server: Server, asked: ListenAddress): ListenAddress {
     : asked;
 }
 
-function close(server: Server): Promise<void> {
+function close(server: Server, withinMs: Millis): Promise<void> {
   return new Promise((resolve) => {
-    const late = setTimeout(() => server.closeAllConnections(), closeWithinMs);
+    const late = setTimeout(() => server.closeAllConnections(), withinMs);
     server.close(() => {
       clearTimeout(late);
       resolve();
