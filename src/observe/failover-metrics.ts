@@ -1,6 +1,6 @@
 /** Metrics of pools with failover, as this member sees them. None where no pool has it. */
-import { poolCell } from '../scoreboard/layout.ts';
-import { poolLine } from '../scoreboard/scoreboard.ts';
+import { type PoolCounter, poolCell, poolCounters } from '../scoreboard/layout.ts';
+import { counterRow, poolLine } from '../scoreboard/scoreboard.ts';
 import type { ObservedFailover } from './failover-source.ts';
 import { counter, type Family, gauge, one, type Sample, type Scrape } from './metrics-model.ts';
 
@@ -17,6 +17,14 @@ const flag = (read: (pool: ObservedFailover) => boolean): Family['samples'] => v
 
 const gaugeOf = (cell: 'writing' | 'parked'): Family['samples'] =>
   value(({ slot }, { board }) => Atomics.load(board.lines, poolLine(slot) + poolCell[cell]));
+
+const countOf =
+  (name: PoolCounter) =>
+  ({ slot }: ObservedFailover, { board }: Scrape): number =>
+    board.sum(counterRow.pool(slot) + poolCounters.indexOf(name));
+
+const readKinds = { primary: 'readsPrimary', replica: 'readsReplica', stale: 'readsStale' } as const;
+const unsent = { full: 'parkFull', timeout: 'parkTimeouts', stopped: 'writesRefused' } as const;
 
 export const failoverFamilies: readonly Family[] = [
   gauge(
@@ -65,5 +73,26 @@ export const failoverFamilies: readonly Family[] = [
     'failover_changes_total',
     'Epochs that were opened since this process started, by reason.',
     each(({ pool, changes }) => reasons.map((reason) => one({ pool, reason }, changes.get(reason) ?? 0))),
+  ),
+  counter('failover_writes_total', 'Writes that were sent to the primary.', value(countOf('writes'))),
+  counter('failover_writes_waited_total', 'Writes that waited for leave to be sent.', value(countOf('parked'))),
+  counter(
+    'failover_writes_refused_total',
+    'Writes that got 503 unsent: too many waited, they waited too long, or they were not to wait.',
+    each((pool, scrape) =>
+      Object.entries(unsent).map(([reason, name]) => one({ pool: pool.pool, reason }, countOf(name)(pool, scrape))),
+    ),
+  ),
+  counter(
+    'failover_reads_total',
+    'Reads by where they went: to the primary, to a replica, or to a replica while there was no primary.',
+    each((pool, scrape) =>
+      Object.entries(readKinds).map(([kind, name]) => one({ pool: pool.pool, kind }, countOf(name)(pool, scrape))),
+    ),
+  ),
+  counter(
+    'failover_reads_lost_total',
+    'Reads of clients whose own write was lost in a change of primary, and who were told.',
+    value(countOf('readsLost')),
   ),
 ];

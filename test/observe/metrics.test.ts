@@ -3,6 +3,8 @@ import type { ObservedCluster } from '../../src/observe/cluster-source.ts';
 import { histogramSamples, nodeBounds, poolBounds } from '../../src/observe/merge.ts';
 import { beginScrape, families, nodeStateOf } from '../../src/observe/metrics.ts';
 import { bucketCount, bucketOf } from '../../src/scoreboard/histogram.ts';
+import { type PoolCounter, poolCounters } from '../../src/scoreboard/layout.ts';
+import { counterRow } from '../../src/scoreboard/scoreboard.ts';
 import { node, observedCluster, source, state } from './fixture.ts';
 
 describe('metrics', () => {
@@ -57,6 +59,18 @@ describe('metrics of failover', () => {
     const from = source(state({ failover: [pool] }));
     from.scoreboard.addPool('parked', { thread: 0, slot: 0, by: 4 });
     from.scoreboard.addPool('writing', { thread: 0, slot: 0, by: 2 });
+    const counted = {
+      writes: 9,
+      parked: 4,
+      parkFull: 1,
+      parkTimeouts: 2,
+      writesRefused: 3,
+      readsStale: 5,
+      readsLost: 6,
+    };
+    for (const [name, count] of Object.entries(counted))
+      for (const thread of [0, 1])
+        from.scoreboard.counters(thread)[counterRow.pool(0) + poolCounters.indexOf(name as PoolCounter)]! += count;
     const ours = families.filter(({ name }) => name.startsWith('evenkeel_failover_'));
     const scrape = beginScrape(from.view, from.scoreboard);
     const series = ours.flatMap(({ name, samples }) =>
@@ -76,6 +90,14 @@ describe('metrics of failover', () => {
       'last_change_seconds app': 0.25,
       'changes_total app failover': 3,
       'changes_total app switchover': 0,
+      'writes_total app': 18,
+      'writes_waited_total app': 8,
+      'writes_refused_total app full': 2,
+      'writes_refused_total app timeout': 4,
+      'writes_refused_total app stopped': 6,
+      'reads_total app stale': 10,
+      'reads_total app primary': 0,
+      'reads_lost_total app': 12,
     });
     const none = source();
     for (const { samples } of ours) expect(samples(beginScrape(none.view, none.scoreboard))).toEqual([]);
