@@ -145,6 +145,12 @@ describe('4.3 the first epoch', () => {
     lab.command(lab.leader!, { kind: 'adopt', pool, node: 'b' });
     lab.pass(100);
     expect(lab.record).toMatchObject({ epoch: 6, phase: 'open', target: { node: 'b' }, reason: 'adopt' });
+    // The other may have writes of its own.
+    expect(lab.record!.returning).toEqual(['a']);
+    for (const { board } of lab.members) expect(board!.readers).toEqual(['b']);
+    lab.see('a', { epoch: 6, role: 'replica' });
+    lab.pass(100);
+    for (const { board } of lab.members) expect(board!.readers).toEqual(['a', 'b']);
   });
 
   it.each([
@@ -157,8 +163,54 @@ describe('4.3 the first epoch', () => {
     lab.pass(2100);
     expect(lab.members[1]!.board).toMatchObject({ writeUntil: 0, otherwise: 'refuse' });
     expect(lab.members[1]!.status.stopped).toContain(`SPLIT_BRAIN: node b ${why}`);
+    expect(lab.members[1]!.status.reason).toContain(`SPLIT_BRAIN: node b ${why}`);
     lab.report(lab.members[1]!, 'b', { epoch: 1, cluster: 'c1' });
     expect(lab.members[1]!.board!.writeUntil).toBeGreaterThan(lab.now);
+    expect(lab.members[1]!.status).toMatchObject({ state: 'NORMAL', reason: '', stopped: '' });
+    const said = lab.members[1]!.events.filter((text) => text.startsWith('SPLIT_BRAIN'));
+    expect(said).toEqual([expect.stringContaining(`SPLIT_BRAIN: node b ${why}`), 'SPLIT_BRAIN is over']);
+  });
+
+  it('a split that the leader sees is its state; news of our own that are under way are none, and are not said', () => {
+    const lab = running(3);
+    lab.see('b', { epoch: 2 });
+    lab.pass(1900);
+    expect(lab.leader!.status).toMatchObject({ state: 'NORMAL', reason: '' });
+    lab.see('b', { epoch: 1 });
+    lab.pass(200);
+    expect(lab.leader!.events.filter((text) => text.startsWith('SPLIT_BRAIN'))).toEqual([]);
+    lab.see('b', { epoch: 9 });
+    lab.pass(2100);
+    const reason = 'SPLIT_BRAIN: node b has seen epoch 9, agreed is 1';
+    for (const { status } of lab.members) expect(status).toMatchObject({ state: 'DETECTING', reason });
+  });
+
+  it('a node that says twice that it is primary, and is not, is named; one that was primary before is not', () => {
+    const lab = running(1);
+    const { machine, events } = lab.leader!;
+    const detail = (node: string): string | undefined =>
+      machine.status(pool)?.nodes.find((one) => one.node === node)?.detail;
+    const primary = { role: 'primary', epoch: 1 } as const;
+    const said = (): number => events.filter((text) => text.includes('b says that it is primary, and a is')).length;
+    lab.see('b', primary);
+    lab.pass(100);
+    // It may have learned its place since.
+    expect([detail('b'), said()]).toEqual(['', 0]);
+    for (let i = 0; i < 3; i++) {
+      lab.see('b', primary);
+      lab.pass(100);
+    }
+    expect([detail('b'), said(), lab.record!.epoch]).toEqual(['says that it is primary', 1, 1]);
+    lab.see('b', { role: 'replica', epoch: 1 });
+    expect(detail('b')).toBe('');
+    const wish = { target: 'b', at: null, dryRun: false, force: false, acceptLoss: null, lost: [] };
+    lab.command(lab.leader!, { kind: 'switch', pool, ...wish });
+    lab.pass(300);
+    for (let i = 0; i < 3; i++) {
+      lab.see('a', { ...primary, epoch: 2 });
+      lab.pass(100);
+    }
+    expect([lab.record!.target?.node, lab.record!.returning, detail('a')]).toEqual(['b', ['a'], '']);
   });
 });
 
