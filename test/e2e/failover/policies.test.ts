@@ -119,6 +119,7 @@ it('minReplicas: writes get 503 while too few replicas follow, and the status sa
   const status = await alone.cli('status');
   expect(status).toMatchObject({ code: 3, stdout: expect.stringContaining(`writes are NOT sent: ${why}`) });
   expect(await alone.metric('failover_writes_sent{pool="app"}')).toBe(0);
+  expect(await alone.metric('failover_writes_refused_total{pool="app",reason="timeout"}')).toBe(1);
   expect(await alone.check('/ha/primary/app')).toBe(503);
   // The primary is well, and nobody else is there: it answers reads, also of who has just written.
   const cookie = written.headers.get('set-cookie')?.split(';')[0] ?? '';

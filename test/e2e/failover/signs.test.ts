@@ -140,6 +140,7 @@ it('a write that was lost: its client is told at each read, no other is, and the
   expect(await told(cookieOf(lost))).toEqual([200, 'b', '1']);
   for (const other of [kept, after.at(-1)!]) expect(await told(cookieOf(other))).toEqual([200, 'b', null]);
   expect(await told({})).toEqual([200, 'b', null]);
+  expect(await alone.metric('failover_reads_lost_total{pool="app"}')).toBe(1);
   expect((await b!.entries()).map(({ id }) => id).filter((id) => id.startsWith('lost'))).toEqual([]);
 }, 180_000);
 
