@@ -52,7 +52,11 @@ export const splitOf = (core: Core, pool: Pool): string | null =>
 export function claimsOf({ record, policy, reports }: Pool): readonly string[] {
   if (record?.phase !== 'open' || policy === null) return [];
   const others = policy.nodes.filter(({ id }) => id !== record.target!.node && !record.returning.includes(id));
-  return others.filter(({ id }) => reports.own(id)?.role === 'primary').map(({ id }) => id);
+  return others.flatMap(({ id }) => {
+    const report = reports.own(id);
+    // Of a newer epoch it may well be: that is for foreignSign.
+    return report?.role === 'primary' && (report.epoch ?? 0) <= record.epoch ? [id] : [];
+  });
 }
 
 /** The own file lacks the agreed node, or has it elsewhere (3.1). */

@@ -203,6 +203,13 @@ describe('4.3 the first epoch', () => {
     expect([detail('b'), said(), lab.record!.epoch]).toEqual(['says that it is primary', 1, 1]);
     lab.see('b', { role: 'replica', epoch: 1 });
     expect(detail('b')).toBe('');
+    for (let i = 0; i < 3; i++) {
+      lab.see('b', { ...primary, epoch: 2 });
+      lab.pass(100);
+    }
+    // We may be the ones who are late.
+    expect([detail('b'), said()]).toEqual(['', 1]);
+    lab.see('b', { role: 'replica', epoch: 1 });
     const wish = { target: 'b', at: null, dryRun: false, force: false, acceptLoss: null, lost: [] };
     lab.command(lab.leader!, { kind: 'switch', pool, ...wish });
     lab.pass(300);
