@@ -178,7 +178,7 @@ describe('a running evenkeel', () => {
     const cut = Number(/(\d+) requests in flight were cut/.exec(String(died['message']))?.[1]);
     expect(inFlight()).toBe(16 - cut);
     const runs = (): boolean => app.threads.states().every(({ state }) => state === 'running');
-    await until('it to run again', () => runs() && app.stats().listeners.every(({ open }) => open), { withinMs: 5000 });
+    await until('it to run again', () => runs() && app.stats().listeners.every(({ open }) => open));
     expect(await get()).toBe('a');
     a.release();
     const ends = await Promise.all(held);

@@ -74,7 +74,7 @@ describe('what operators ask', () => {
       world.leads = 'y';
     }, 1500);
     expect(await late).toEqual(done);
-  }, 20_000);
+  }, 60_000);
 
   it('that is refused comes back with its reason', async () => {
     const world = desks('x');

@@ -4,25 +4,12 @@ import { Child } from '../helpers/child.ts';
 import { until } from '../helpers/poll.ts';
 import { freePort } from '../helpers/ports.ts';
 import { testScope } from '../helpers/scope.ts';
-import { cli, mainFile } from './cli.ts';
+import { cli, isGone, mainFile, threeFreePorts } from './cli.ts';
 
 interface DemoPorts {
   readonly port: number;
   readonly admin: number;
   readonly node: number;
-}
-
-/** A free port whose next two are free as well. */
-async function threeFreePorts(): Promise<number> {
-  const isFree = (port: number): Promise<boolean> =>
-    new Promise((resolve) => {
-      const server = createServer().once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-    });
-  return until('three free ports in a row', async () => {
-    const first = await freePort();
-    return (await isFree(first + 1)) && (await isFree(first + 2)) && first;
-  });
 }
 
 const choose = async (): Promise<DemoPorts> => ({
@@ -33,15 +20,6 @@ const choose = async (): Promise<DemoPorts> => ({
 
 const args = ({ port, admin, node }: DemoPorts): string[] =>
   ['demo', '--port', port, '--admin-port', admin, '--node-port', node].map(String);
-
-const isGone = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch {
-    return true;
-  }
-};
 
 const printedPids = (child: Child): number[] =>
   child.stdout.flatMap((line) => {
@@ -54,7 +32,7 @@ describe('evenkeel demo', () => {
     const ports = await choose();
     const demo = testScope().own(new Child(mainFile, { args: args(ports) }));
     await until('what to try', () => demo.stdout.some((line) => line.startsWith('Ctrl-C')) || demo.exited, {
-      withinMs: 20_000,
+      withinMs: 60_000,
     });
     expect(demo.exited, demo.output()).toBeNull();
     const pids = printedPids(demo);
@@ -79,7 +57,7 @@ describe('evenkeel demo', () => {
 
   it('leaves no node behind when it is killed', async () => {
     const demo = testScope().own(new Child(mainFile, { args: args(await choose()) }));
-    await until('what to try', () => demo.stdout.some((line) => line.startsWith('Ctrl-C')), { withinMs: 20_000 });
+    await until('what to try', () => demo.stdout.some((line) => line.startsWith('Ctrl-C')), { withinMs: 60_000 });
     demo.kill('SIGKILL');
     await demo.exit;
     for (const pid of printedPids(demo)) await until(`end of node ${pid}`, () => isGone(pid));

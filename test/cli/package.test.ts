@@ -13,6 +13,7 @@ import { until } from '../helpers/poll.ts';
 import { freePort } from '../helpers/ports.ts';
 import { fileScope, testScope } from '../helpers/scope.ts';
 import { root, textOf } from '../tidy/source.ts';
+import { threeFreePorts } from './cli.ts';
 
 const scope = fileScope();
 let bin = '';
@@ -26,7 +27,7 @@ beforeAll(async () => {
   const tsc = join(root, 'node_modules/.bin/tsc');
   execFileSync(tsc, ['-p', join(root, 'tsconfig.build.json'), '--outDir', join(folder, 'dist')], { stdio: 'inherit' });
   bin = join(folder, 'dist/cli/bin.js');
-}, 60_000);
+}, 240_000);
 
 /** Nodes of this machine that are older than evenkeel needs. */
 function olderNodes(): string[] {
@@ -69,7 +70,7 @@ describe('the built package', () => {
   });
 
   it('has the demo in it, with its sample nodes and its config', async () => {
-    const ports = ['--port', await freePort(), '--admin-port', await freePort(), '--node-port', await freePort()];
+    const ports = ['--port', await freePort(), '--admin-port', await freePort(), '--node-port', await threeFreePorts()];
     const demo = testScope().own(new Child(bin, { args: ['demo', ...ports.map(String)] }));
     await until('what to try', () => {
       if (demo.exited) throw new Error(demo.output());

@@ -4,6 +4,7 @@ import { type SampleNode, SampleNodes } from '../../src/cli/sample-nodes.ts';
 import { until } from '../helpers/poll.ts';
 import { freePort } from '../helpers/ports.ts';
 import { testScope } from '../helpers/scope.ts';
+import { isGone } from './cli.ts';
 
 async function startNodes(ports: readonly number[]) {
   const said: string[] = [];
@@ -14,15 +15,6 @@ async function startNodes(ports: readonly number[]) {
 
 const get = async (node: SampleNode, path: string, init: RequestInit = {}): Promise<unknown> =>
   (await fetch(`http://127.0.0.1:${node.port}${path}`, init)).json();
-
-const isGone = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch {
-    return true;
-  }
-};
 
 describe('sample nodes', () => {
   it('are processes of their own that answer with their names', async () => {

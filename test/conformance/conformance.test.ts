@@ -7,7 +7,7 @@ import type { Evenkeel } from '../helpers/evenkeel.ts';
 import { Scope } from '../helpers/scope.ts';
 import { type RequestCase, type ResponseCase, readTable } from './cases.ts';
 import { judgeRequest, judgeResponse, judgeThreeWays } from './judge.ts';
-import { type Lanes, openLanes } from './lanes.ts';
+import { idle, type Lanes, openLanes } from './lanes.ts';
 
 const scope = new Scope();
 let lanes: Lanes;
@@ -43,6 +43,6 @@ describe('after all of it', () => {
     expect(ek.child.exited).toBeNull();
     expect(stats.threads.map((thread) => thread.exceptions)).toEqual([0]);
     expect(stats.threads.map((thread) => thread.restarts)).toEqual([0]);
-    expect(stats.pools.map((pool) => pool.active)).toEqual(stats.pools.map(() => 0));
+    await idle(lanes);
   });
 });

@@ -7,9 +7,10 @@
  * must get its own answer: that shows shifted queues that no status shows.
  */
 import { field, finalOf, type Message, statusOf } from '../helpers/http-bytes.ts';
-import { until } from '../helpers/poll.ts';
+import { patienceMs, until } from '../helpers/poll.ts';
 import { allPieces, get, type Pieces, RawClient, type Where } from '../helpers/raw-client.ts';
 import { type RawConnection, type RawNode, sayWhat } from '../helpers/raw-node.ts';
+import { resetOnceRead } from '../helpers/tcp.ts';
 import { type Expanded, headBytes, type Looks, type RequestCase, type ResponseCase, toBytes } from './cases.ts';
 
 export interface Lane {
@@ -29,7 +30,7 @@ export async function judgeRequest(
   lane: Lane,
   one: Expanded<RequestCase>,
   pieces: Pieces,
-  withinMs = 5000,
+  withinMs = patienceMs,
 ): Promise<string[]> {
   const { it } = one;
   const statuses: readonly number[] = it.answers ?? [];
@@ -49,7 +50,7 @@ export async function judgeRequest(
   } finally {
     client.stop();
   }
-  complaints.push(...(await canary(lane)), ...(await nodeSide(lane.node, before, it)));
+  complaints.push(...(await canary(lane)), ...(await nodeSide(lane.node, before, { it, withinMs })));
   return complaints;
 }
 
@@ -67,8 +68,8 @@ export async function judgeResponse(lane: Lane, one: Expanded<ResponseCase>, pie
   const complaints: string[] = [];
   try {
     await client.send(request);
-    await client.answers(1, { methods: methodsOf(request), withinMs: 5000 });
-    if (it.cut) await client.ended(5000);
+    await client.answers(1, { methods: methodsOf(request) });
+    if (it.cut) await client.ended();
     complaints.push(...answerFaults(client, it, methodsOf(request)));
   } catch (error) {
     complaints.push((error as Error).message);
@@ -96,9 +97,8 @@ async function sendAnswer(connection: RawConnection, one: Expanded<ResponseCase>
     if (pieces !== 'whole') await new Promise((resolve) => setImmediate(resolve));
   }
   if (one.it.then === 'fin') connection.socket.end();
-  // A reset would throw away what the kernel has not sent yet: it goes out once the bytes have been taken.
-  if (one.it.then === 'reset')
-    connection.socket.write('', () => setTimeout(() => connection.socket.resetAndDestroy(), 20));
+  // A reset would throw away what has not been read yet.
+  if (one.it.then === 'reset') await resetOnceRead(connection.socket);
 }
 
 function clientSide(client: RawClient, one: Expanded<RequestCase>): string[] {
@@ -161,7 +161,11 @@ const mark = (node: RawNode): Mark =>
     ]),
   );
 
-async function nodeSide(node: RawNode, before: Mark, it: RequestCase): Promise<string[]> {
+async function nodeSide(
+  node: RawNode,
+  before: Mark,
+  { it, withinMs }: { readonly it: RequestCase; readonly withinMs: number },
+): Promise<string[]> {
   const requests: Message[] = [];
   const complaints: string[] = [];
   const mayBreakOff = it.refused !== undefined || it.gone === true || it.closes === true;
@@ -173,7 +177,7 @@ async function nodeSide(node: RawNode, before: Mark, it: RequestCase): Promise<s
     if (connection.tail === '') continue;
     const begun = `node got ${JSON.stringify(connection.tail.slice(0, 200))}`;
     if (!mayBreakOff) complaints.push(`${begun} and never the rest`);
-    else if (!(await closed(connection))) complaints.push(`${begun} on a connection that was not destroyed`);
+    else if (!(await closed(connection, withinMs))) complaints.push(`${begun} on a connection that was not destroyed`);
   }
   const wanted = (it.answers ?? []).filter((status) => status === 200).length;
   if (requests.length !== wanted) {
@@ -243,7 +247,7 @@ export async function canary(lane: Lane): Promise<string[]> {
   const client = new RawClient(lane.where);
   try {
     await client.send(get(target));
-    const [answer] = await client.answers(1, { withinMs: 5000 });
+    const [answer] = await client.answers(1);
     if (answer && statusOf(answer) === 200 && answer.body === `GET ${target}`) return [];
     return [`canary ${target} was answered with ${JSON.stringify(client.received.slice(0, 200))}`];
   } catch (error) {
@@ -256,10 +260,10 @@ export async function canary(lane: Lane): Promise<string[]> {
 const reused = (connection: RawConnection): boolean =>
   connection.end === 'open' && connection.requests.at(-1)?.start.includes('/canary-') === true;
 
-/** Whether the node's connection ends within two seconds. */
-export async function closed(connection: RawConnection): Promise<boolean> {
+/** Whether the node's connection ends. */
+export async function closed(connection: RawConnection, withinMs = patienceMs): Promise<boolean> {
   if (connection.end === 'fin') connection.socket.end();
-  return until('close', () => connection.end !== 'open', { withinMs: 2000 }).then(
+  return until('close', () => connection.end !== 'open', { withinMs }).then(
     () => true,
     () => false,
   );

@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { renewedCert, renewedKey } from '../app/certificate.ts';
 import { type Evenkeel, type Settings, startEvenkeel } from '../helpers/evenkeel.ts';
+import { until } from '../helpers/poll.ts';
 import { startRawNode } from '../helpers/raw-node.ts';
 import type { Scope } from '../helpers/scope.ts';
 import type { Lane } from './judge.ts';
@@ -36,6 +37,7 @@ export async function openLanes(scope: Scope, options: { readonly tls?: boolean 
   const nodes = await Promise.all(Array.from({ length: laneCount }, () => startRawNode(scope)));
   const tls = options.tls ? await certificate(scope) : null;
   const settings = (addresses: readonly string[]): Settings => ({
+    timeouts: { head: '10m', body: '10m', keepAlive: '10m', write: '10m' },
     ...(tls === null ? {} : { listen: addresses.map((address) => ({ address, tls })) }),
     pools: Object.fromEntries(nodes.map((node, i) => [`lane-${i}`, lanePool(node.url)])),
     routes: addresses.map((address, i) => ({ listen: address, pool: `lane-${i}` })),
@@ -46,6 +48,11 @@ export async function openLanes(scope: Scope, options: { readonly tls?: boolean 
     return { node, where: tls === null ? port : { tls: port } };
   });
   return new Lanes(evenkeel, lanes);
+}
+
+/** Waits until nothing is in flight in any of the pools. */
+export async function idle({ evenkeel }: Lanes): Promise<void> {
+  await until('nothing in flight', async () => (await evenkeel.stats()).pools.every(({ active }) => active === 0));
 }
 
 async function certificate(scope: Scope): Promise<{ cert: string; key: string }> {
@@ -60,4 +67,6 @@ const lanePool = (url: string): unknown => ({
   health: false,
   passive: { consecutiveErrors: 0 },
   retry: { attempts: 1 },
+  // Whatever ends must end by itself, not by a deadline.
+  upstream: { connectTimeout: '5m', responseTimeout: '10m', bodyTimeout: '10m', idleTimeout: '10m' },
 });

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, METHODS, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import type { Message } from '../helpers/http-bytes.ts';
+import { patienceMs } from '../helpers/poll.ts';
 import type { Scope } from '../helpers/scope.ts';
 
 export interface Oracle {
@@ -76,7 +77,7 @@ function send(port: number, bytes: string): Promise<string> {
   return new Promise((resolve) => {
     let text = '';
     socket.on('error', () => {});
-    socket.setTimeout(3000, () => socket.destroy());
+    socket.setTimeout(patienceMs, () => socket.destroy());
     socket.on('data', (piece) => {
       text += piece.toString('latin1');
       if (/^HTTP\/1\.1 (?!1)[\s\S]*\r\n\r\n/m.test(text)) socket.destroy();

@@ -97,7 +97,7 @@ async function judgeNeighbour(one: Expanded<ResponseCase>): Promise<string[]> {
     const seen = (): boolean => node.connections.some((each) => each.requests.at(-1)?.start.includes('/case'));
     await until('the first at the node', seen, { everyMs: 1 });
     await second.send(get(target));
-    const [answer] = await second.answers(1, { withinMs: 8000 });
+    const [answer] = await second.answers(1);
     const got = answer === undefined ? `nothing; connection ${second.end}` : `${statusOf(answer)} ${answer.body}`;
     if (shared === null) return ['they did not share a connection'];
     return got === `200 GET ${target}` ? [] : [`the neighbour got ${got}`];

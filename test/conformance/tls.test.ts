@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Scope } from '../helpers/scope.ts';
 import { type Expanded, type Looks, type RequestCase, type ResponseCase, readTable } from './cases.ts';
 import { judgeRequest, judgeResponse, judgeThreeWays } from './judge.ts';
-import { type Lanes, openLanes } from './lanes.ts';
+import { idle, type Lanes, openLanes } from './lanes.ts';
 
 const scope = new Scope();
 let lanes: Lanes;
@@ -52,8 +52,8 @@ describe.concurrent('responses.yaml', () => {
 
 describe('after all of it', () => {
   it('no exception was caught, nothing is in flight', async () => {
-    const { threads, pools } = await lanes.evenkeel.stats();
+    const { threads } = await lanes.evenkeel.stats();
     expect(threads.map((thread) => [thread.exceptions, thread.restarts])).toEqual([[0, 0]]);
-    expect(pools.map((pool) => pool.active)).toEqual(pools.map(() => 0));
+    await idle(lanes);
   });
 });

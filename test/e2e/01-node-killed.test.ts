@@ -8,7 +8,15 @@ import { startRawNode } from '../helpers/raw-node.ts';
 import { testScope } from '../helpers/scope.ts';
 
 const rise = 3;
-const health = { path: '/health', interval: '200ms', fastInterval: '100ms', downInterval: '200ms', fall: 3, rise };
+const health = {
+  path: '/health',
+  timeout: '10s',
+  interval: '200ms',
+  fastInterval: '100ms',
+  downInterval: '200ms',
+  fall: 3,
+  rise,
+};
 
 describe.each(['round-robin', 'least-connections'])('SIGKILL of one of three nodes under 32 clients, %s', (balance) => {
   it('no GET fails; the node gets nothing while it is down, and comes back after `rise` probes', async () => {

@@ -8,7 +8,7 @@ import { until, within } from '../helpers/poll.ts';
 import { ask, get, RawClient } from '../helpers/raw-client.ts';
 import { testScope } from '../helpers/scope.ts';
 
-const health = { path: '/health', interval: '200ms' };
+const health = { path: '/health', timeout: '10s', interval: '200ms' };
 
 describe('SIGTERM', () => {
   it.each([1, 2])('under 32 keep-alive clients, %i data threads: no request fails, exit 0', async (workers) => {
@@ -16,7 +16,7 @@ describe('SIGTERM', () => {
     const nodes = await startAppNodes(scope, 'a', 'b');
     const ek = await startEvenkeel(scope, {
       workers,
-      shutdown: { delay: '300ms', deadline: '20s' },
+      shutdown: { delay: '300ms', deadline: '2m' },
       pools: { app: { nodes: nodes.map((node) => node.url), health } },
     });
     await ek.fit(2);
@@ -77,7 +77,10 @@ describe('SIGTERM', () => {
   it('a second one, or SIGINT after it, ends at once', async () => {
     const scope = testScope();
     const node = await startAppNode(scope, 'a');
-    const ek = await startEvenkeel(scope, { pools: { app: { nodes: [node.url], health } } });
+    const ek = await startEvenkeel(scope, {
+      shutdown: { deadline: '10m' },
+      pools: { app: { nodes: [node.url], health } },
+    });
     await ek.fit(1);
     const client = scope.own(new RawClient(ek.port));
     await client.send(get('/hold'));
@@ -90,6 +93,6 @@ describe('SIGTERM', () => {
       ),
     );
     ek.child.kill('SIGTERM');
-    await within('exit', ek.exit, 5000);
+    await within('exit', ek.exit);
   });
 });

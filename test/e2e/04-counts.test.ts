@@ -6,7 +6,7 @@ import { until } from '../helpers/poll.ts';
 import { get, RawClient } from '../helpers/raw-client.ts';
 import { type Scope, testScope } from '../helpers/scope.ts';
 
-const health = { path: '/health', interval: '200ms' };
+const health = { path: '/health', timeout: '10s', interval: '200ms' };
 const listed = (nodes: readonly AppNode[], weights: readonly number[] = []): unknown[] =>
   nodes.map((node, i) => ({ id: node.name, url: node.url, weight: weights[i] ?? 1 }));
 

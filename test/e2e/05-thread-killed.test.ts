@@ -23,7 +23,7 @@ const byRequest =
     const client = new RawClient(ek.port);
     await client.send(get(path));
     try {
-      await client.ended(30_000);
+      await client.ended(60_000);
     } finally {
       client.stop();
     }
@@ -47,7 +47,7 @@ const deaths: Readonly<Record<string, readonly [said: string, death: Death]>> = 
 
 describe.each(Object.entries(deaths))('a data thread %s under load', (_, [said, death]) => {
   it('connections of the other thread notice nothing, new ones are served by both again', {
-    timeout: 90_000,
+    timeout: 240_000,
   }, async () => {
     const scope = testScope();
     const nodes = await startAppNodes(scope, 'a', 'b');
@@ -55,7 +55,9 @@ describe.each(Object.entries(deaths))('a data thread %s under load', (_, [said, 
       scope,
       {
         workers: 2,
-        pools: { app: { nodes: nodes.map((node) => node.url), health: { path: '/health', interval: '200ms' } } },
+        pools: {
+          app: { nodes: nodes.map((node) => node.url), health: { path: '/health', timeout: '10s', interval: '200ms' } },
+        },
       },
       { composed: true },
     );

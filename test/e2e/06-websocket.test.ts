@@ -42,7 +42,7 @@ const echo = (socket: WebSocket, data: Buffer): Promise<Buffer> =>
       socket.once('error', reject);
       socket.send(data);
     }),
-    30_000,
+    90_000,
   );
 
 const upgrade = (target: string): string =>
@@ -69,7 +69,7 @@ describe('echo with ws', () => {
     const got: Buffer[] = [];
     socket.on('message', (data) => got.push(data as Buffer));
     for (const frame of frames) socket.send(frame);
-    await until('all frames', () => got.length === frames.length, { withinMs: 30_000 });
+    await until('all frames', () => got.length === frames.length, { withinMs: 90_000 });
     expect(got.map((frame, i) => frame.equals(frames[i]!))).toEqual(frames.map(() => true));
     socket.terminate();
   });

@@ -107,7 +107,7 @@ describe('1 GiB in bounded memory', () => {
       hash.update(body);
       bytes += body.length;
     });
-    await within('the rest', new Promise((resolve) => socket.once('end', resolve)), 60_000);
+    await within('the rest', new Promise((resolve) => socket.once('end', resolve)), 180_000);
     expect({ bytes, sha256: hash.digest('hex') }).toEqual(whole(GiB));
     expect(ek.residentBytes() - before).toBeLessThan(allowance);
   });
@@ -129,7 +129,7 @@ describe('1 GiB in bounded memory', () => {
     socket.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
     });
-    await within('all answers', new Promise((resolve) => socket.once('end', resolve)), 60_000);
+    await within('all answers', new Promise((resolve) => socket.once('end', resolve)), 180_000);
     // Heads are small: what is over a multiple of the body's size is theirs.
     const heads = bytes - 200 * each;
     expect(heads).toBeGreaterThan(200 * 50);

@@ -74,7 +74,7 @@ async function judgeRequest(lane: Lane, one: Case, pieces: Pieces): Promise<stri
   try {
     await client.send(withHost(one), pieces);
     client.halfClose();
-    await client.ended(5000);
+    await client.ended();
   } catch (error) {
     complaints.push((error as Error).message);
   } finally {
@@ -125,7 +125,7 @@ async function judgeResponse(lane: Lane, one: Case): Promise<string[]> {
   const complaints: string[] = [];
   try {
     await client.send(get('/case'));
-    await client.answers(1, { withinMs: 5000 });
+    await client.answers(1);
   } catch (error) {
     complaints.push((error as Error).message);
   } finally {

@@ -74,14 +74,19 @@ describe('at the start', () => {
       pools: {
         app: {
           nodes: [node.url, { id: 'lost', url: 'http://nowhere.invalid:80' }],
-          health: { interval: '100ms', fall: 1 },
+          // Longer than a resolver takes that nobody answers.
+          health: { interval: '100ms', fall: 1, timeout: '40s' },
         },
       },
     });
-    const lost = await until('verdict', async () => {
-      const one = await ek.node('lost');
-      return one.verdict === 'unhealthy' && one;
-    });
+    const lost = await until(
+      'verdict',
+      async () => {
+        const one = await ek.node('lost');
+        return one.verdict === 'unhealthy' && one;
+      },
+      { withinMs: 90_000 },
+    );
     expect(lost.why).toMatch(/nowhere\.invalid/);
     for (let i = 0; i < 4; i++) expect((await ask(ek.port, get('/'))).body).toBe('a\n');
   });

@@ -26,7 +26,7 @@ async function start() {
   const node = await startAppNode(scope, 'a');
   const ek = await startEvenkeel(
     scope,
-    { pools: { app: { nodes: [node.url], health: { path: '/health', interval: '200ms' } } } },
+    { pools: { app: { nodes: [node.url], health: { path: '/health', timeout: '10s', interval: '200ms' } } } },
     { through: ['prlimit', `--nofile=${descriptors}:${descriptors}`] },
   );
   await ek.fit(1);

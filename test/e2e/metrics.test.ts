@@ -18,7 +18,7 @@ beforeAll(async () => {
     pools: {
       app: {
         nodes: nodes.map((node) => ({ id: node.name, url: node.url })),
-        health: { path: '/health', interval: '100ms', fall: 1 },
+        health: { path: '/health', timeout: '10s', interval: '100ms', fall: 1 },
       },
     },
   });

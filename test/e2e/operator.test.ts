@@ -16,7 +16,7 @@ beforeAll(async () => {
   nodes = await startAppNodes(scope, 'a', 'b');
   const pool = {
     nodes: nodes.map((node) => ({ id: node.name, url: node.url })),
-    health: { path: '/health', interval: '50ms' },
+    health: { path: '/health', timeout: '10s', interval: '50ms' },
   };
   ek = await startEvenkeel(scope, { pools: { app: pool } });
   await ek.fit(2);
@@ -80,7 +80,7 @@ describe('a node under load', () => {
       pools: {
         app: {
           nodes: nodes.map((node) => ({ id: node.name, url: node.url })),
-          health: { path: '/health', interval: '50ms' },
+          health: { path: '/health', timeout: '10s', interval: '50ms' },
         },
       },
     });

@@ -23,7 +23,7 @@ const run = promisify(execFile);
 const programs = fileURLToPath(new URL('./programs/', import.meta.url));
 const program = (name: string): string => join(programs, name);
 /** Compilers and browsers on a busy machine. */
-const patience = 120_000;
+const patience = 300_000;
 
 const scope = fileScope();
 const pattern = (bytes: number): Buffer => Buffer.from(Uint8Array.from({ length: bytes }, (_, i) => i % 251));
@@ -199,7 +199,7 @@ describe.each(['plain', 'secure'] as const)('over a %s connection', (lane) => {
 
   describe('curl', () => {
     const curl = async (...args: string[]): Promise<Buffer> => {
-      const all = ['-sS', '-q', '--fail-with-body', '--max-time', '60', '--cacert', bases.ca, ...args];
+      const all = ['-sS', '-q', '--fail-with-body', '--max-time', '240', '--cacert', bases.ca, ...args];
       const { stdout } = await run('curl', all, { timeout: patience, encoding: 'buffer', maxBuffer: 8 << 20 });
       return stdout;
     };
@@ -215,9 +215,9 @@ describe.each(['plain', 'secure'] as const)('over a %s connection', (lane) => {
       const file = join(await testScope().folder(), 'upload');
       await writeFile(file, uploaded);
       const amz = ['-H', 'x-amz-content-sha256: UNSIGNED-PAYLOAD', '-H', 'Content-MD5: 1B2M2Y8AsgTpgAmY7PhCfg=='];
-      const expecting = ['-H', 'Expect: 100-continue', '--expect100-timeout', '20'];
-      const timed = await curl(...amz, ...expecting, '-T', file, '-w', '\n%{time_total}', `${bases[lane]}/echo`);
-      expect(sha(timed.subarray(0, uploaded.length))).toBe(sha(uploaded));
+      const expecting = ['-H', 'Expect: 100-continue', '--expect100-timeout', '1000'];
+      // Without a 100 it would wait for longer than it may run.
+      expect(sha(await curl(...amz, ...expecting, '-T', file, `${bases[lane]}/echo`))).toBe(sha(uploaded));
       expect(sha(await curl('-H', 'Transfer-Encoding: chunked', '-T', file, `${bases[lane]}/echo`))).toBe(
         sha(uploaded),
       );

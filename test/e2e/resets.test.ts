@@ -169,7 +169,8 @@ describe('file descriptors', () => {
     const own = testScope();
     const limit = 96;
     const node = await startAppNode(own, 'a');
-    const tight = await startEvenkeel(own, { pools: { app: { nodes: [node.url] } } });
+    const pool = { nodes: [node.url], health: { timeout: '10s' } };
+    const tight = await startEvenkeel(own, { pools: { app: pool } });
     await tight.fit(1);
     const limited = await lowerLimit(tight.child.pid, limit);
     if (!limited) return context.skip('prlimit is not installed (Debian: util-linux)');
@@ -177,7 +178,8 @@ describe('file descriptors', () => {
     for (const client of clients) client.send(get('/')).catch(() => {});
     const answered = (): number => clients.filter((client) => client.received !== '').length;
     await until('some are answered', () => answered() > 10);
-    expect((await tight.stats()).threads[0]!.utilization).toBeLessThan(0.9);
+    // On a busy machine a thread that waits for its turn looks busy, but not for ever.
+    await until('a thread that does not spin', async () => (await tight.stats()).threads[0]!.utilization < 0.9);
     await until('checks that can not be made', () =>
       tight.child.stderr.some((line) => line.includes('checks-impossible')),
     );
@@ -188,7 +190,7 @@ describe('file descriptors', () => {
     expect(tight.child.exited).toBeNull();
     const stats = await tight.stats();
     expect(stats.threads.map((thread) => thread.restarts)).toEqual([0]);
-    expect((await tight.pool()).active).toBe(0);
+    await until('nothing under way', async () => (await tight.pool()).active === 0);
     // Nothing was wrong with the node.
     expect(tight.child.stderr.filter((line) => line.includes('node-health'))).toEqual([]);
   });

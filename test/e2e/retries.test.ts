@@ -93,7 +93,7 @@ describe('a port that refuses', () => {
     const scope = testScope();
     const node = await startAppNode(scope, 'a');
     const ek = await startEvenkeel(scope, {
-      pools: { app: { nodes: [node.url], health: { path: '/health', interval: '100ms', fall: 1 } } },
+      pools: { app: { nodes: [node.url], health: { path: '/health', timeout: '10s', interval: '100ms', fall: 1 } } },
     });
     await ek.fit(1);
     await node.kill();

@@ -20,7 +20,7 @@ let ek: Evenkeel;
 beforeAll(async () => {
   const app = await startAppNode(scope, 'a');
   ek = await startEvenkeel(scope, {
-    pools: { app: { nodes: [app.url] } },
+    pools: { app: { nodes: [app.url], health: { timeout: '10s' } } },
     timeouts: { head: '4s', body: '4s', write: '4s', keepAlive: '4s' },
   });
   await ek.fit(1);
@@ -45,7 +45,7 @@ const open = async (): Promise<number> => {
 };
 
 describe.each(Object.entries(attacks))('%s', (_name, { args, path, least }) => {
-  it('keep nobody else out, and end', { timeout: 90_000 }, async () => {
+  it('keep nobody else out, and end', { timeout: 240_000 }, async () => {
     const own = testScope();
     const before = ek.residentBytes();
     const url = `http://127.0.0.1:${ek.port}${path}`;
@@ -60,7 +60,7 @@ describe.each(Object.entries(attacks))('%s', (_name, { args, path, least }) => {
     while (!over) {
       const client = own.own(new RawClient(ek.port));
       await client.send(get('/'));
-      const [answer] = await client.answers(1, { withinMs: 10_000 });
+      const [answer] = await client.answers(1, { withinMs: 60_000 });
       expect(answer?.start).toBe('HTTP/1.1 200 OK');
       answered++;
       await client.stop();
@@ -73,7 +73,7 @@ describe.each(Object.entries(attacks))('%s', (_name, { args, path, least }) => {
     expect(most).toBeGreaterThanOrEqual(least);
     // Of each attacker: its sockets, a head or a part of a body, and what the kernel would not take of an answer.
     expect(resident - before).toBeLessThan(connections * 256 * 1024);
-    await until('the last attacker gone', async () => (await open()) === 0, { withinMs: 30_000 });
+    await until('the last attacker gone', async () => (await open()) === 0, { withinMs: 90_000 });
     const [node] = (await ek.pool()).nodes;
     await until('nothing in flight', async () => (await ek.pool()).nodes[0]?.inFlight === 0);
     expect(node?.fitness).toBe('fit');

@@ -31,7 +31,7 @@ const notOurs =
 const hungUpEarly = ({ id, finding }: Finding): boolean =>
   id === 'sessionresumption_ticket' && finding === 'check failed because of connect problem';
 
-it('a listener with what is set by default', { timeout: 420_000 }, async () => {
+it('a listener with what is set by default', { timeout: 620_000 }, async () => {
   const scope = testScope();
   const folder = await scope.folder();
   const authority = await makeCertificate(folder, 'authority', { authority: true });
@@ -43,10 +43,10 @@ it('a listener with what is set by default', { timeout: 420_000 }, async () => {
   }));
   const report = join(folder, 'report.json');
   const how = ['--quiet', '--color', '0', '--warnings', 'off', '--ip', '127.0.0.1', '--add-ca', authority.files.cert];
-  const limits = ['--openssl-timeout', '20', '--connect-timeout', '20', '--jsonfile', report];
+  const limits = ['--openssl-timeout', '60', '--connect-timeout', '60', '--jsonfile', report];
   // Protocols, server preference, forward secrecy, weaknesses by name, renegotiation, what clients would get.
   const looks = ['-p', '-s', '-f', '-P', '-S', '-U', '-g'];
-  await run('testssl', [...how, ...limits, ...looks, `localhost:${ek.port}`], { timeout: 400_000, cwd: folder }).catch(
+  await run('testssl', [...how, ...limits, ...looks, `localhost:${ek.port}`], { timeout: 600_000, cwd: folder }).catch(
     // Its exit code counts findings of any kind; the report is what is judged.
     () => {},
   );

@@ -22,7 +22,15 @@ const settings = (nodes: readonly AppNode[], weights: readonly number[], balance
     app: {
       balance,
       nodes: nodes.map((node, i) => ({ id: node.name, url: node.url, weight: weights[i] ?? 1 })),
-      health: { path: '/health', interval: '100ms', fastInterval: '50ms', downInterval: '100ms', fall: 2, rise: 2 },
+      health: {
+        path: '/health',
+        timeout: '10s',
+        interval: '100ms',
+        fastInterval: '50ms',
+        downInterval: '100ms',
+        fall: 2,
+        rise: 2,
+      },
     },
   },
 });

@@ -23,6 +23,7 @@ import { pause, until } from '../helpers/poll.ts';
 import { freePort } from '../helpers/ports.ts';
 import { RawClient } from '../helpers/raw-client.ts';
 import type { Scope } from '../helpers/scope.ts';
+import { waitingFor } from '../helpers/tcp.ts';
 import { node as nodeRow, pool as poolRow, route as routeRow, settings } from '../routing/fixtures.ts';
 import { inFlight, poolGauge, setNode } from './fixtures.ts';
 
@@ -185,7 +186,8 @@ export async function deafPort(scope: Scope): Promise<{ readonly port: number }>
     socket.on('error', () => {});
     scope.own({ stop: () => void socket.destroy() });
     const connected = new Promise<boolean>((resolve) => socket.once('connect', () => resolve(true)));
-    filled = !(await Promise.race([connected, pause(150).then(() => false)]));
+    const taken = await Promise.race([connected, pause(150).then(() => false)]);
+    filled = !taken && waitingFor(port) > 0;
   }
   return { port };
 }

@@ -172,7 +172,7 @@ describe('several threads', () => {
       ),
     );
 
-  it('together take of a rate exactly what one alone would', { timeout: 60_000 }, async () => {
+  it('together take of a rate exactly what one alone would', { timeout: 180_000 }, async () => {
     const { workers } = await start({ what: 'requests', rounds: 800_000, burst: 600_000, keys: 2 }, 3);
     const done = await results(workers);
     // The clock stands still for them: the burst of each address and not one more, whoever took it.
@@ -181,7 +181,7 @@ describe('several threads', () => {
   });
 
   it('never have more connections open than one address may, and none when all are closed', {
-    timeout: 60_000,
+    timeout: 180_000,
   }, async () => {
     const { workers, clients, board } = await start({ what: 'connections', rounds: 500_000, burst: 5, keys: 2 }, 3);
     const done = await results(workers);
@@ -192,7 +192,7 @@ describe('several threads', () => {
   });
 
   it('one that is killed in the midst leaves its connections and its locks to repair', {
-    timeout: 60_000,
+    timeout: 180_000,
   }, async () => {
     const { workers, clients, board } = await start({ what: 'forever', rounds: 0, burst: 1e9, keys: 20 }, 3);
     // The first takes and gives without end, and is ended wherever it is; the others leave what they took open.

@@ -210,7 +210,7 @@ const spin = (turns: number): void => {
 };
 
 describe('between real threads', () => {
-  it('no record is ever torn', { timeout: 60_000 }, async () => {
+  it('no record is ever torn', { timeout: 180_000 }, async () => {
     const board = Scoreboard.create(2);
     const cells = new Int32Array(new SharedArrayBuffer(64));
     const scope = testScope();
@@ -254,7 +254,7 @@ describe('between real threads', () => {
   });
 
   it('after the record is void and the gauge was read as 0, no write begins (2.1, 2.5)', {
-    timeout: 60_000,
+    timeout: 180_000,
   }, async () => {
     const board = Scoreboard.create(2);
     const cells = new Int32Array(new SharedArrayBuffer(64));

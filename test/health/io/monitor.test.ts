@@ -10,7 +10,7 @@ import { healthPolicy, nodeSpec, poolSpec } from '../world.ts';
 import { deadAddress, httpNode, listen, rawNode, socketPath } from './servers.ts';
 
 const fast = { ...healthPolicy, interval: 50, fastInterval: 50, downInterval: 50, timeout: 200, jitter: 0.1 };
-const waitFor = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 15_000, interval: 5 });
+const waitFor = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 60_000, interval: 5 });
 
 function start(more: Partial<HealthMonitorOptions> = {}) {
   const changes: HealthChange[] = [];

@@ -19,6 +19,7 @@ import {
   type AccessWriterOptions,
   createAccessWriter,
 } from '../../../src/observe/io/access-writer.ts';
+import { patienceMs } from '../../helpers/poll.ts';
 import { outcome } from '../fixture.ts';
 
 let folder = '';
@@ -69,7 +70,7 @@ const writeAll = (writer: AccessWriter, all: readonly string[]): void => {
 };
 
 async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + patienceMs;
   while (!holds()) {
     if (performance.now() > deadline) throw new Error(`never came: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

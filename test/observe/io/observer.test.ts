@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createObserver, type Observer } from '../../../src/observe/io/observer.ts';
 import { nodeCounters } from '../../../src/scoreboard/layout.ts';
 import { counterRow } from '../../../src/scoreboard/scoreboard.ts';
+import { patienceMs } from '../../helpers/poll.ts';
 import { source } from '../fixture.ts';
 
 let observer: Observer | null = null;
@@ -15,7 +16,7 @@ describe('the observer', () => {
     const cell = counterRow.node(0) + nodeCounters.indexOf('requests');
     const rate = (): number => made.stats().pools[0]?.nodes[0]?.requestsPerSecond ?? 0;
     expect(rate()).toBe(0);
-    const deadline = performance.now() + 10_000;
+    const deadline = performance.now() + patienceMs;
     while (rate() === 0 && performance.now() < deadline) {
       from.scoreboard.counters(1)[cell]! += 100;
       await new Promise((resolve) => setTimeout(resolve, 20));

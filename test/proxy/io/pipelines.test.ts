@@ -91,7 +91,7 @@ it('500 answers of 5 to 60 KiB to each of 3 clients that read late: each has its
     expect(answers.map(({ body }) => body.length)).toEqual(names.map((_, i) => sizeOf(i)));
   }
   await world.quiet(3);
-}, 60_000);
+}, 180_000);
 
 it('requests behind one that is refused are not looked at', async () => {
   const { world, node } = await setup();

@@ -37,7 +37,7 @@ async function room(made: PrimaryWorld): Promise<number> {
 }
 
 describe('an answer that the kernel has not taken whole', () => {
-  it('is a write though its exchange is over, and is cut with the lease', async () => {
+  it('is a write though its exchange is over, and is cut with the lease', { timeout: 180_000 }, async () => {
     const made = await primaryWorld();
     made.lease(0, 1);
     const bound = await room(made);
@@ -47,7 +47,9 @@ describe('an answer that the kernel has not taken whole', () => {
       made.nodes[0]!.respond = (_request, connection) => connection.write(head(size) + 'x'.repeat(size));
       const seen = made.world.outcomes.length;
       const client = await silent(made, `/${back}`);
-      const isOver = await until('over', () => made.world.outcomes.length > seen, { withinMs: 700 }).catch(() => false);
+      const isOver = await until('over', () => made.world.outcomes.length > seen, { withinMs: 3000 }).catch(
+        () => false,
+      );
       if (!isOver || made.writing === 0) {
         client.stop();
         await until('left', () => made.writing === 0);
