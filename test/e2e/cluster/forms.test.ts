@@ -18,14 +18,14 @@ describe('three processes', () => {
     const { cluster } = await members.shown(first);
     for (const seat of members.seats) expect((await members.shown(seat)).cluster).toBe(cluster);
     const [other, third] = members.seats.filter((seat) => seat !== first);
-    expect(await members.put(other!, 'color', 'blue')).toBe(true);
+    await members.written(other!, 'color', 'blue');
     for (const seat of members.seats) expect(await members.get(seat, 'color')).toBe('blue');
 
     await members.end(first, 'SIGKILL');
     const second = await members.led();
     expect(second).not.toBe(first);
     expect(await members.get(third!, 'color')).toBe('blue');
-    expect(await members.put(third!, 'after', 'the leader')).toBe(true);
+    await members.written(third!, 'after', 'the leader');
 
     await Promise.all(members.running.map((seat) => members.end(seat, 'SIGKILL')));
     members.start(...members.seats);
@@ -44,9 +44,11 @@ describe('three processes', () => {
     const first = await members.led();
     expect(await members.end(first, 'SIGTERM')).toEqual({ code: 0, signal: null });
     const second = await members.led();
-    const page = await (await members.ask(second, '/metrics')).text();
-    expect([metric(page, 'is_leader'), metric(page, 'has_quorum')]).toEqual([1, 1]);
-    expect(await members.put(second, 'k', 'v')).toBe(true);
+    await until('it counts as the leader', async () => {
+      const page = await (await members.ask(second, '/metrics')).text();
+      return metric(page, 'is_leader') === 1 && metric(page, 'has_quorum') === 1;
+    });
+    await members.written(second, 'k', 'v');
     members.start(first);
     await members.led();
     expect(await members.get(first, 'k')).toBe('v');
@@ -58,10 +60,14 @@ describe('a member without its quorum', () => {
     const members = await Processes.of(testScope(), 3);
     const [alone] = members.seats;
     members.start(alone!);
-    const ready = await until('ready', async () => {
-      const response = await members.ask(alone!, '/readyz');
-      return response.status === 200 ? ((await response.json()) as { readonly warnings?: readonly string[] }) : null;
-    });
+    const ready = await until(
+      'ready',
+      async () => {
+        const response = await members.ask(alone!, '/readyz');
+        return response.status === 200 ? ((await response.json()) as { readonly warnings?: readonly string[] }) : null;
+      },
+      { withinMs: 60_000 },
+    );
     expect(ready.warnings).toEqual([expect.stringMatching(/^cluster: no quorum, so nothing is agreed: /)]);
     expect((await fetch(`http://127.0.0.1:${alone!.port}/`)).status).toBe(502);
     const page = await (await members.ask(alone!, '/metrics')).text();
@@ -85,16 +91,20 @@ describe('a witness', () => {
         members.run(witness!, 'witness');
       }
       await members.ready();
-      const leader = await until('another one than the witness leads', async () => {
-        const now = await members.led();
-        return now === witness ? null : now;
-      });
+      const leader = await until(
+        'another one than the witness leads',
+        async () => {
+          const now = await members.led();
+          return now === witness ? null : now;
+        },
+        { withinMs: 60_000 },
+      );
       await expect(fetch(`http://127.0.0.1:${witness!.port}/`)).rejects.toThrow();
       await members.end(leader, 'SIGKILL');
       const rest = leader === one ? two! : one!;
-      await until('a write', () => members.put(rest, 'k', 'v'), { withinMs: 40_000 });
+      await members.written(rest, 'k', 'v');
       expect(await members.get(witness!, 'k')).toBe('v');
-      await until('the other one leads', async () => (await members.led()) === rest, { withinMs: 40_000 });
+      await until('the other one leads', async () => (await members.led()) === rest, { withinMs: 60_000 });
     },
   );
 
@@ -126,7 +136,7 @@ describe('a member that must not go on', () => {
     expect(await within('its end', child!.exit, 60_000)).toEqual({ code: 1, signal: null });
     expect(child!.output()).toMatch(/data folder/);
     old.child = null;
-    expect(await members.put(await members.led(), 'k', 'v')).toBe(true);
+    await members.written(await members.led(), 'k', 'v');
   });
 
   it('whose data folder is in use does not start', async () => {

@@ -49,6 +49,10 @@ export class LockClients {
     await Promise.all(this.#running);
   }
 
+  get grants(): number {
+    return this.#holdings.length;
+  }
+
   summary(): string {
     const { extended, released, busy, unknown } = this.#counts;
     return `${this.#holdings.length} grants, ${extended} extensions, ${released} releases, ${busy} busy, ${unknown} unknown`;

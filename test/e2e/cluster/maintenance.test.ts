@@ -65,7 +65,7 @@ describe('a cluster that is looked after while clients read, write and lock', ()
     members.start(...three);
     await members.led();
     await members.ready();
-    expect(await members.put(first!, 'k', 'v')).toBe(true);
+    await members.written(first!, 'k', 'v');
     const clients = scope.own(new Clients(members));
     for (const seat of three) {
       await members.write(seat);
@@ -83,7 +83,7 @@ describe('a cluster that is looked after while clients read, write and lock', ()
     await Promise.all([first!, second!].map((seat) => members.end(seat, 'SIGKILL')));
     await members.led();
     expect(await members.get(fifth!, 'k')).toBe('v');
-    expect(await members.put(fourth!, 'k', 'w')).toBe(true);
+    await members.written(fourth!, 'k', 'w');
   });
 
   it('shrinks by one that leaves for good and one that is removed, and the rest is a quorum of its own', async () => {
@@ -92,7 +92,7 @@ describe('a cluster that is looked after while clients read, write and lock', ()
     members.start(...members.seats);
     await members.led();
     const [first, second, third, fourth, fifth] = members.seats;
-    expect(await members.put(first!, 'k', 'v')).toBe(true);
+    await members.written(first!, 'k', 'v');
     const left = await runCli('cluster', 'leave', ...admin(fifth!));
     expect([left.code, left.stderr]).toEqual([0, '']);
     expect(await fifth!.child!.exit).toEqual({ code: 0, signal: null });
@@ -123,6 +123,6 @@ describe('a cluster that is looked after while clients read, write and lock', ()
     await members.end(first!, 'SIGKILL');
     await members.led();
     expect(await members.get(second!, 'k')).toBe('v');
-    expect(await members.put(third!, 'k', 'w')).toBe(true);
+    await members.written(third!, 'k', 'w');
   });
 });

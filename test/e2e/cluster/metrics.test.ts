@@ -69,17 +69,18 @@ describe('metrics of a running cluster', () => {
     const path = `/api/ha/locks/job?token=${held.token}`;
     expect((await members.ask(leader, path, { method: 'DELETE' })).status).toBe(200);
     expect((await waiting).status).toBe(200);
-    const page = await pageOf(leader);
-    expect([metric(page, 'lock_waits'), metric(page, 'lock_wait_seconds_count')]).toEqual([0, 1]);
+    await until('the wait is counted', async () => {
+      const page = await pageOf(leader);
+      return metric(page, 'lock_waits') === 0 && metric(page, 'lock_wait_seconds_count') === 1;
+    });
   });
 
   it('show a member that dies: suspected, held dead, and writes that find no quorum', async () => {
     const others = members.seats.filter((seat) => seat !== leader);
     await members.end(others[0]!, 'SIGKILL');
     await until('its death', async () => metric(await pageOf(leader), 'deaths_total') >= 1, { withinMs: 60_000 });
-    const page = await pageOf(leader);
-    expect(metric(page, 'suspicions_total')).toBeGreaterThanOrEqual(1);
-    expect(metric(page, 'members{state="UNREACHABLE"}')).toBe(1);
+    expect(metric(await pageOf(leader), 'suspicions_total')).toBeGreaterThanOrEqual(1);
+    await until('who is gone', async () => metric(await pageOf(leader), 'members{state="UNREACHABLE"}') === 1);
     await members.end(others[1]!, 'SIGKILL');
     await until(
       'no quorum',
@@ -89,6 +90,6 @@ describe('metrics of a running cluster', () => {
       },
       { withinMs: 60_000 },
     );
-    expect(metric(await pageOf(leader), 'has_quorum')).toBe(0);
+    await until('the quorum is gone', async () => metric(await pageOf(leader), 'has_quorum') === 0);
   });
 });

@@ -125,7 +125,7 @@ export class Processes {
     for (const seat of this.running) {
       const isReady = async (): Promise<boolean> => (await this.ask(seat, '/readyz')).status === 200;
       try {
-        await until(`${seat.name} ready`, isReady, { withinMs: 40_000 });
+        await until(`${seat.name} ready`, isReady, { withinMs: 60_000 });
       } catch (error) {
         throw new Error(`${(error as Error).message}\n--- ${seat.name}\n${seat.child?.output() ?? ''}`);
       }
@@ -133,7 +133,7 @@ export class Processes {
   }
 
   /** All that run know the same leader, one of them, and that there is a quorum. */
-  async led(withinMs = 40_000): Promise<Seat> {
+  async led(withinMs = 60_000): Promise<Seat> {
     const look = async (): Promise<Seat | null> => {
       const shown = await Promise.all(this.running.map((seat) => this.shown(seat)));
       const leaders = new Set(shown.map(({ leader }) => leader));
@@ -148,17 +148,26 @@ export class Processes {
     }
   }
 
+  /** Until it is acknowledged: who led a moment ago need not lead now. */
+  written(seat: Seat, key: string, value: string): Promise<true> {
+    return until(`a write of ${key} through ${seat.name}`, () => this.put(seat, key, value), { withinMs: 60_000 });
+  }
+
   /** Whether it was acknowledged. */
   async put(seat: Seat, key: string, value: string): Promise<boolean> {
     const body = JSON.stringify({ value });
     return (await this.ask(seat, `/api/ha/state/${key}`, { method: 'PUT', body })).status === 200;
   }
 
-  /** As confirmed by the leader. */
+  /** As confirmed by the leader, or the status; asked again as long as none confirms it. The first answer counts. */
   async get(seat: Seat, key: string): Promise<unknown> {
-    const response = await this.ask(seat, `/api/ha/state/${key}?consistency=quorum`);
-    const shown = (await response.json()) as { readonly value?: unknown };
-    return response.status === 200 ? shown.value : response.status;
+    const look = async (): Promise<{ readonly value: unknown }> => {
+      const response = await this.ask(seat, `/api/ha/state/${key}?consistency=quorum`);
+      const shown = (await response.json()) as { readonly value?: unknown };
+      if (response.status === 503 || response.status === 504) throw new Error(JSON.stringify(shown));
+      return { value: response.status === 200 ? shown.value : response.status };
+    };
+    return (await until(`${seat.name} reads ${key}`, look, { withinMs: 60_000 })).value;
   }
 
   async stop(): Promise<void> {

@@ -50,7 +50,7 @@ describe('a cluster that lost its majority for ever', () => {
     const members = await Processes.of(testScope(), 3);
     members.start(...members.seats);
     const leader = await members.led();
-    for (let i = 0; i < 20; i++) expect(await members.put(leader, `key-${i}`, `value-${i}`)).toBe(true);
+    for (let i = 0; i < 20; i++) await members.written(leader, `key-${i}`, `value-${i}`);
     const before = await revisionOf(members, leader, 'key-19');
     const old = (await members.shown(leader)).cluster;
 
@@ -73,7 +73,7 @@ describe('a cluster that lost its majority for ever', () => {
     for (let i = 0; i < 20; i++) expect(await members.get(chosen, `key-${i}`)).toBe(`value-${i}`);
     const now = await members.shown(chosen);
     expect(now.cluster).not.toBe(old);
-    expect(await members.put(chosen, 'after', 'x')).toBe(true);
+    await members.written(chosen, 'after', 'x');
     // Above all that anybody can have been given by those who are lost: counted on from the second of the recovery.
     expect((await revisionOf(members, chosen, 'after')) - before).toBeGreaterThan(2 ** 19);
 
@@ -91,7 +91,7 @@ describe('a cluster that lost its majority for ever', () => {
     // It no longer needs the one that was recovered.
     await members.end(chosen, 'SIGKILL');
     const next = await members.led();
-    expect(await members.put(next, 'later', 'y')).toBe(true);
+    await members.written(next, 'later', 'y');
   });
 
   it('is brought back from a backup, which was taken while it ran or of a stopped member', async () => {
@@ -99,12 +99,12 @@ describe('a cluster that lost its majority for ever', () => {
     const members = await Processes.of(scope, 3);
     members.start(...members.seats);
     const leader = await members.led();
-    for (let i = 0; i < 20; i++) expect(await members.put(leader, `key-${i}`, `value-${i}`)).toBe(true);
+    for (let i = 0; i < 20; i++) await members.written(leader, `key-${i}`, `value-${i}`);
     const folder = await scope.folder();
     const [online, offline] = [join(folder, 'online'), join(folder, 'offline')];
     const taken = await runCli('cluster', 'backup', online, '--admin', `127.0.0.1:${leader.admin}`);
     expect([taken.code, taken.stderr]).toEqual([0, '']);
-    expect(await members.put(leader, 'after', 'the backup')).toBe(true);
+    await members.written(leader, 'after', 'the backup');
     const before = await revisionOf(members, leader, 'after');
     const locked = await runCli('cluster', 'backup', offline, '--offline', '-c', leader.file);
     expect([locked.code, locked.stderr]).toEqual([1, expect.stringContaining('is in use by another process')]);
@@ -125,7 +125,7 @@ describe('a cluster that lost its majority for ever', () => {
     await members.led();
     for (const seat of members.seats) expect(await members.get(seat, 'key-11')).toBe('value-11');
     expect(await members.get(two!, 'after')).toBe(404);
-    expect(await members.put(three!, 'after', 'again')).toBe(true);
+    await members.written(three!, 'after', 'again');
     expect(await revisionOf(members, three!, 'after')).toBeGreaterThan(before);
   });
 });

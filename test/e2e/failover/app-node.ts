@@ -8,7 +8,7 @@
  *   POST /promote, /demote, /rejoin   the hooks
  *   POST /replicate      from the primary: entries behind a common point; whatever is else there is thrown away
  *   GET  /events, or an upgrade   streams without end (node-streams.ts)
- *   GET  /arrived        when the first and the last write of each epoch came here, admitted or not
+ *   GET  /arrived        of the writes of each epoch: when the first and the last admitted came, and each refused
  *
  * Epochs are checked by docs/examples/epoch-guard.mjs, the program that users are shown. Role and log are on disk, so
  * that a node that was killed comes back as what it was. What it shows may lag behind what it has (`lagMs`).
@@ -40,6 +40,15 @@ export interface Entry {
   readonly at: number;
 }
 
+/** Writes of one epoch. */
+export interface Arrived {
+  /** When the first and the last one came that was admitted, ms since 1970; null: none was. */
+  readonly first: number | null;
+  readonly last: number | null;
+  /** When each one came that was refused, for this node knew of a newer epoch. */
+  readonly refused: readonly number[];
+}
+
 interface Push {
   readonly epoch: number;
   /** Entries before these, and the epoch of the last of them. */
@@ -65,8 +74,8 @@ let primaryEpoch = Number(keptEpoch);
 /** Entries up to here are shown to readers. */
 let shown = log.length;
 let heardAt = 0;
-/** As `X-HA-Epoch` said, ms since 1970. */
-const arrived: Record<string, { first: number; last: number }> = {};
+/** By `X-HA-Epoch`. */
+const arrived: Record<string, Arrived> = {};
 /** As far as each peer is known to be; null: it does not answer. */
 const peers = new Map<string, number | null>(args.peers.map((url) => [url, null]));
 
@@ -151,10 +160,13 @@ async function followed(): Promise<void> {
   });
 }
 
-function arrives(request: IncomingMessage): void {
+function arrives(request: IncomingMessage, isAdmitted: boolean): void {
   const epoch = String(request.headers['x-ha-epoch'] ?? 0);
+  const { first, last, refused } = arrived[epoch] ?? { first: null, last: null, refused: [] };
   const now = Date.now();
-  arrived[epoch] = { first: arrived[epoch]?.first ?? now, last: now };
+  arrived[epoch] = isAdmitted
+    ? { first: first ?? now, last: now, refused }
+    : { first, last, refused: [...refused, now] };
 }
 
 const copiesOf = (position: number): number =>
@@ -218,8 +230,9 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   if (path === '/entries') return json(response, log);
   if (path === '/arrived') return json(response, arrived);
   if (path === '/read') return json(response, { node: args.name, position: shown, last: log[shown - 1]?.id ?? null });
-  if (path === '/write') arrives(request);
-  if (!guard.admit(request, response)) return void request.resume();
+  const isAdmitted = guard.admit(request, response);
+  if (path === '/write') arrives(request, isAdmitted);
+  if (!isAdmitted) return void request.resume();
   if (path === '/write') return write(request, response);
   if (path === '/events') return sendEvents(request, response);
   const body = await text(request);

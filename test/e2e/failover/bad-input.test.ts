@@ -16,7 +16,14 @@ async function start(scope: Scope, failover: object = {}): Promise<World> {
   const nodes = await startReplicaNodes(scope, ['a', 'b', 'c']);
   const ek = await startEvenkeel(scope, { pools: { app: poolOf(nodes, failover) }, dataDir: await scope.folder() });
   await until('a primary', async () => (await shown(ek)).writes.sent, patient);
-  await until('NORMAL', async () => (await shown(ek)).state === 'NORMAL', patient);
+  await until(
+    'NORMAL, with all nodes',
+    async () => {
+      const { state, nodes: seen } = await shown(ek);
+      return state === 'NORMAL' && seen.every(({ up }) => up);
+    },
+    patient,
+  );
   return { ek, nodes };
 }
 
@@ -74,29 +81,37 @@ describe('a switch', () => {
 });
 
 describe('a promote hook', () => {
-  /** Of `b` it does this; of others it succeeds. */
+  /** Of `b` it does this; of others it succeeds. A shell starts soon, also where much else runs; what fails waits so long. */
   const ofB = (program: string) => ({
-    exec: [process.execPath, '-e', `if (process.env.EK_NODE === 'b') { ${program} }`],
-    timeout: '1s',
+    exec: ['/bin/sh', '-c', `if [ "$EK_NODE" = b ]; then ${program}; fi`],
+    timeout: '10s',
   });
   const history = async ({ adminPort }: Evenkeel): Promise<string> =>
     (await runCli('failover', 'history', 'app', '--admin', `127.0.0.1:${adminPort}`)).stdout;
 
   it.each([
-    ['hangs', 'setInterval(() => {}, 1000)', /instead of b: promote failed: (no answer in time|ended at its deadline)/],
-    ['fails', 'process.exit(3)', /instead of b: promote failed: exit code 3/],
-  ])('that %s passes the turn to the next candidate, and the history says why', async (_, program, said) => {
-    const { ek, nodes } = await start(testScope(), { promote: ofB(program), demote: undefined });
+    ['hangs', ofB('exec sleep 1000'), /instead of b: promote failed: (no answer in time|ended at its deadline)/],
+    ['fails', ofB('exit 3'), /instead of b: promote failed: exit code 3/],
+  ])('that %s passes the turn to the next candidate, and the history says why', async (_, promote, said) => {
+    const { ek, nodes } = await start(testScope(), { promote, demote: undefined });
     expect((await ek.admin('/api/ha/nodes/b', { method: 'PATCH', headers, body: '{"priority": 200}' })).status).toBe(
       200,
     );
     await nodes[0]!.kill();
-    await until('c is primary', async () => (await shown(ek)).primary === 'c', patient);
+    await until(
+      'c is primary',
+      async () => {
+        const now = await shown(ek);
+        if (now.primary === 'c') return true;
+        throw new Error(`${JSON.stringify(now)}\n${await history(ek)}`);
+      },
+      { ...patient, everyMs: 200 },
+    );
     expect(await history(ek)).toMatch(said);
   });
 
   it('that answers rubbish has still succeeded: what counts is its exit code or status', async () => {
-    const rubbish = `process.stdout.write('{"position": "far"} \\\\u0000 [')`;
+    const rubbish = `printf '{"position": "far"} \\\\u0000 ['`;
     const { ek } = await start(testScope(), { promote: ofB(rubbish), demote: undefined });
     expect((await ask(ek, { pool: 'app', targetNodeId: 'b' }))[0]).toBe(200);
     expect(await shown(ek)).toMatchObject({ primary: 'b', epoch: 2 });

@@ -1,5 +1,6 @@
 /** Several evenkeels as processes in front of the app nodes of world.ts: what their tests ask of all of them. */
 import { expect } from 'vitest';
+import { runCli } from '../../helpers/evenkeel.ts';
 import type { Load } from '../../helpers/load.ts';
 import { until } from '../../helpers/poll.ts';
 import type { Scope } from '../../helpers/scope.ts';
@@ -50,10 +51,30 @@ export async function startMembers(scope: Scope, pool: object): Promise<Processe
 
 /** When the steps to the epoch after this one were agreed, as a member shows it. */
 export const changeAfter = (members: Processes, epoch: number, seat: Seat): Promise<ChangeShown> =>
-  until('the steps of the change', async () => {
-    const now = await shown(members, seat);
-    return now.epoch > epoch && now.lastChange?.openedAt != null ? now.lastChange : null;
-  });
+  until(
+    'the steps of the change',
+    async () => {
+      const now = await shown(members, seat);
+      return now.epoch > epoch && now.lastChange?.openedAt != null ? now.lastChange : null;
+    },
+    patient,
+  );
+
+/** Has a node made primary by the command line, through this member; asked again as long as no leader answers. */
+export async function switchBy(members: Processes, seat: Seat, to: string): Promise<true> {
+  const { epoch } = await shown(members, seat);
+  return until(
+    `${to} is primary, as asked of ${seat.name}`,
+    async () => {
+      const asked = await runCli('failover', 'switch', 'app', '--to', to, '--admin', `127.0.0.1:${seat.admin}`);
+      const now = await shown(members, seat);
+      // The answer may be lost with a leader, and the switch come about.
+      if (now.primary === to && now.epoch > epoch) return true;
+      throw new Error(`${asked.code}: ${asked.stderr}`);
+    },
+    patient,
+  );
+}
 
 export const acknowledgedBy = (writers: readonly Writers[]): number =>
   writers.reduce((sum, one) => sum + one.acknowledged.length, 0);

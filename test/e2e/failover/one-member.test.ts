@@ -60,7 +60,9 @@ describe('a primary that is killed under 8 writing and 8 reading clients', () =>
     expect(readers.reasons()).toEqual({});
     // A planned change of primary fails nothing; of those that the killed node had, nobody knows.
     expect(writers.load.failures.length).toBe(failed);
-    expect(failed).toBeLessThan(16);
+    // Each client's one, and what went to a port that still took connections as the process ended.
+    expect(failed).toBeLessThan(8 * 8);
+    expect(Object.keys(writers.load.reasons()).filter((reason) => !reason.includes(' 502 '))).toEqual([]);
     expect(writers.judge(await a!.entries())).toEqual({ lost: [], doubled: [] });
     const epochs = (await a!.entries()).map(({ epoch }) => epoch);
     expect(epochs).toEqual(epochs.toSorted((x, y) => x - y));
@@ -148,12 +150,19 @@ describe('roles and priorities', () => {
       },
       patient,
     );
-    const readers = new Set<string | null>();
-    for (let i = 0; i < 30; i++) {
-      const answer = await fetch(`http://127.0.0.1:${ek.port}/read`);
-      readers.add(answer.headers.get('x-node'));
-    }
-    expect([...readers]).toEqual(['c']);
+    await until(
+      'reads go to c alone',
+      async () => {
+        const readers = new Set<string | null>();
+        for (let i = 0; i < 30; i++) {
+          const answer = await fetch(`http://127.0.0.1:${ek.port}/read`);
+          readers.add(answer.headers.get('x-node'));
+        }
+        if (readers.size === 1 && readers.has('c')) return true;
+        throw new Error([...readers].join());
+      },
+      patient,
+    );
     await patch('b', { role: null, priority: null });
     await until(
       'b reads again',
@@ -180,10 +189,16 @@ describe('a restart', () => {
     await state(second, { primary: 'b', epoch: 2 });
     await b!.kill();
     await state(second, { state: 'DETECTING', primary: 'b' });
-    expect(await runCli('failover', 'status', ...admin(second))).toMatchObject({
-      code: 3,
-      stdout: expect.stringMatching(/primary b · epoch 2 · writes are NOT sent: .* · automatic failover is off/),
-    });
+    await until(
+      'the command line says so',
+      async () => {
+        const { code, stdout } = await runCli('failover', 'status', ...admin(second));
+        const words = /primary b · epoch 2 · writes are NOT sent: .* · automatic failover is off/;
+        if (code === 3 && words.test(stdout)) return true;
+        throw new Error(`${code}: ${stdout}`);
+      },
+      patient,
+    );
     expect(await runCli('failover', 'enable', 'app', ...admin(second))).toMatchObject({ code: 0 });
     await state(second, { primary: 'a', epoch: 3 });
   });

@@ -5,7 +5,15 @@ import { type Evenkeel, runCli, startEvenkeel } from '../../helpers/evenkeel.ts'
 import { pause, until } from '../../helpers/poll.ts';
 import { get, RawClient } from '../../helpers/raw-client.ts';
 import { type Scope, testScope } from '../../helpers/scope.ts';
-import { firstWriteAbove, longestPause, poolOf, type ReplicaNode, startReplicaNodes, Writers } from './world.ts';
+import {
+  failoverOf,
+  firstWriteAbove,
+  longestPause,
+  poolOf,
+  type ReplicaNode,
+  startReplicaNodes,
+  Writers,
+} from './world.ts';
 
 const patient = { withinMs: 60_000 };
 const upgrade = get('/ws', 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Key: k');
@@ -24,6 +32,8 @@ async function start(scope: Scope, switchTimeout: string, events: 'read' | 'writ
   const ek = await startEvenkeel(scope, { pools, routes, dataDir: await scope.folder() });
   const writers = scope.own(new Writers({ port: ek.port, clients: 4, thinkMs: 5 }));
   await until('writes', () => writers.acknowledged.length > 20, patient);
+  const all = async (): Promise<boolean> => (await failoverOf((path) => ek.admin(path))).nodes.every(({ up }) => up);
+  await until('all nodes are up', all, patient);
   return { ek, nodes, writers };
 }
 
@@ -70,7 +80,7 @@ it('a reader who stands still holds events of the primary back; they end with it
   const { ek, nodes, writers } = await start(scope, '1s');
   const slow = client(scope, ek);
   await slow.send(get('/events'));
-  await slow.sees('data: 1 ');
+  await until('a whole event', () => eventsOf(slow.received).length > 0, patient);
   slow.socket.pause();
   // What the kernels hold of it, and more.
   await pause(2000);

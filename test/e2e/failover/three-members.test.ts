@@ -1,7 +1,6 @@
 /** Three evenkeels in front of three nodes: the primary is killed again and again, alone and together with the leader. */
 import { loadavg } from 'node:os';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { runCli } from '../../helpers/evenkeel.ts';
 import { Load } from '../../helpers/load.ts';
 import { pause, until } from '../../helpers/poll.ts';
 import { type Scope, testScope } from '../../helpers/scope.ts';
@@ -17,6 +16,7 @@ import {
   startMembers,
   stepsOf,
   stepsText,
+  switchBy,
   type World,
 } from './members.ts';
 import { firstWriteAbove, longestPause, poolOf, startReplicaNodes, Writers } from './world.ts';
@@ -24,6 +24,8 @@ import { firstWriteAbove, longestPause, poolOf, startReplicaNodes, Writers } fro
 const rounds = proving(3, 100);
 const switches = proving(3, 30);
 const clients = proving(4, 11);
+/** Each client's one, and what else went to a port that still took connections: more the longer the process takes to end. */
+const mostPerKill = 8;
 
 async function start(scope: Scope): Promise<World> {
   const nodes = await startReplicaNodes(scope, ['a', 'b', 'c']);
@@ -73,7 +75,7 @@ describe('three members, three nodes, clients at each member', () => {
       // end had not been seen yet. Nothing else failed.
       for (const { load } of world.writers)
         expect(Object.keys(load.reasons()).filter((reason) => !reason.includes(' 502 '))).toEqual([]);
-      expect(failedWrites(world)).toBeLessThan(2 * rounds * 3 * clients);
+      expect(failedWrites(world)).toBeLessThan(mostPerKill * rounds * 3 * clients);
       const most = rounds * 3 * clients;
       print(`kill of the primary to the next write, ${measuredAt()}:\n${stepsText(steps)}`);
       print(`failed writes: ${failedWrites(world)}, one per client and kill would be ${most}`);
@@ -92,10 +94,8 @@ describe('three members, three nodes, clients at each member', () => {
       for (let round = 0; round < switches; round++) {
         await agreed(members, { state: 'NORMAL' });
         const to = ['b', 'c', 'a'][round % 3]!;
-        const admin = ['--admin', `127.0.0.1:${members.seats[round % 3]!.admin}`];
         const asked = Date.now();
-        const ended = await runCli('failover', 'switch', 'app', '--to', to, ...admin);
-        expect(ended).toMatchObject({ code: 0, stdout: `${to} is primary of epoch ${round + 2}` });
+        await switchBy(members, members.seats[round % 3]!, to);
         await going(writers);
         await pause(500);
         pauses.push(longestPause(writers, asked, Date.now()));

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../../helpers/child.ts';
 import { statusOf } from '../../helpers/http-bytes.ts';
-import { Load } from '../../helpers/load.ts';
+import { Load, wordsOf } from '../../helpers/load.ts';
 import { until } from '../../helpers/poll.ts';
 import { freePort } from '../../helpers/ports.ts';
 import type { Scope } from '../../helpers/scope.ts';
 import type { Place } from '../cluster/processes.ts';
-import type { Entry, NodeArgs } from './app-node.ts';
+import type { Arrived, Entry, NodeArgs } from './app-node.ts';
 
 const program = fileURLToPath(new URL('./app-node.ts', import.meta.url));
 
@@ -76,8 +76,8 @@ export class ReplicaNode {
     }
   }
 
-  /** When the first and the last write of each epoch came, admitted or not, ms since 1970. */
-  async arrived(): Promise<Readonly<Record<string, { readonly first: number; readonly last: number }>>> {
+  /** What came of writes, by the epoch that they carried. */
+  async arrived(): Promise<Readonly<Record<string, Arrived>>> {
     return (await fetch(`${this.url}/arrived`)).json() as ReturnType<ReplicaNode['arrived']>;
   }
 
@@ -139,7 +139,7 @@ export class Writers {
       ...options,
       request: () => `POST /write?id=${prefix}-${++count} HTTP/1.1\r\nHost: ek.test\r\nContent-Length: 0\r\n\r\n`,
       judge: (answer, request) => {
-        if (statusOf(answer) !== 200) return answer.start;
+        if (statusOf(answer) !== 200) return wordsOf(answer);
         this.acknowledged.push(/id=(\S+)/.exec(request)?.[1] ?? '');
         this.times.push(Date.now());
         this.epochs.push(Number(/"epoch":(\d+)/.exec(answer.body)?.[1] ?? 0));
