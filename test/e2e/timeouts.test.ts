@@ -18,7 +18,8 @@ beforeAll(async () => {
   app = await startAppNode(scope, 'a');
   raw = await startRawNode(scope);
   ek = await startEvenkeel(scope, {
-    timeouts: { head: '300ms', body: '300ms', keepAlive: '300ms', write: '500ms' },
+    // Long enough for a client that connects to get its first words in, however busy the machine is.
+    timeouts: { head: '1500ms', body: '1500ms', keepAlive: '1500ms', write: '1500ms' },
     pools: {
       app: { nodes: [app.url], retry: { attempts: 1 } },
       raw: {
@@ -26,7 +27,7 @@ beforeAll(async () => {
         health: 'off',
         passive: { consecutiveErrors: 0 },
         retry: { attempts: 1 },
-        upstream: { connectTimeout: '300ms', responseTimeout: '300ms', bodyTimeout: '300ms', tunnelTimeout: '300ms' },
+        upstream: { connectTimeout: '10s', responseTimeout: '1s', bodyTimeout: '1s', tunnelTimeout: '1s' },
       },
     },
     routes: [

@@ -331,7 +331,7 @@ describe('a client over TLS', () => {
 
   it('counts from its first byte on: silent handshakes are not held beside maxConnections', async () => {
     const { world, dial, port } = await tls({
-      settings: { limits: { ...settings.limits, maxConnections: 3 }, timeouts: { ...settings.timeouts, head: 1000 } },
+      settings: { limits: { ...settings.limits, maxConnections: 3 }, timeouts: { ...settings.timeouts, head: 5000 } },
     });
     const served = await dial();
     const silent = Array.from({ length: 8 }, () => connect(port, '127.0.0.1').on('error', () => {}));

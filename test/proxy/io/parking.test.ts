@@ -70,7 +70,7 @@ describe('writes without leave', () => {
   });
 
   it('a new one does not overtake those that wait', async () => {
-    const made = await primaryWorld({ pool: { limits: { maxConnections: 1, maxPending: 9, queueTimeout: 5000 } } });
+    const made = await primaryWorld({ pool: { limits: { maxConnections: 1, maxPending: 9, queueTimeout: 60_000 } } });
     const order: string[] = [];
     made.nodes[0]!.respond = (request, connection) => {
       order.push(request.start.split(' ')[1]!);
@@ -232,8 +232,8 @@ describe('a write whose connection could not be opened is unsent (5.5)', () => {
     const scope = testScope();
     const next = await startRawNode(scope);
     const upstream = {
-      connectTimeout: 150,
-      responseTimeout: 1000,
+      connectTimeout: 500,
+      responseTimeout: 60_000,
       bodyTimeout: 1000,
       tunnelTimeout: 1000,
       idleTimeout: 4000,

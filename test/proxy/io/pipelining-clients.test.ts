@@ -108,7 +108,7 @@ describe('a client that goes away', () => {
 
 describe('nobody waits long for another', () => {
   it('one that is never answered times out; those behind it have gone elsewhere long before', async () => {
-    const { world, nodes, clients } = await setup({ clients: 4, upstream: { responseTimeout: 1500 } });
+    const { world, nodes, clients } = await setup({ clients: 4, upstream: { responseTimeout: 5000 } });
     nodes[0]!.respond = (request, connection) => {
       if (request.start.startsWith('GET /1 ')) return;
       const [first] = nodes[0]!.connections;

@@ -265,7 +265,7 @@ describe('a client that has written', () => {
   });
 
   it('waits for one that follows', async () => {
-    const made = await setup({ ownReads: { mode: 'session', wait: 5000 } });
+    const made = await setup({ ownReads: { mode: 'session', wait: 60_000 } });
     const token = await written(made, 50);
     made.position(1, 48);
     const client = made.world.client();

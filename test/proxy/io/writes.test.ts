@@ -114,7 +114,7 @@ describe('leave is looked at directly before the first byte (2.1)', () => {
   });
 
   it('after waiting for a place: the target is picked again, from the record of that time (2.2)', async () => {
-    const made = await primaryWorld({ pool: { limits: { maxConnections: 1, maxPending: 9, queueTimeout: 5000 } } });
+    const made = await primaryWorld({ pool: { limits: { maxConnections: 1, maxPending: 9, queueTimeout: 60_000 } } });
     made.lease(0, 1);
     const { connection } = await hanging(made);
     const second = made.world.client();
@@ -239,7 +239,7 @@ describe('a write that was sent', () => {
           retry: { attempts: 5, budget: 1, methods: ['POST'], statuses: [503], buffer: 65_536, backoff: 1 },
           upstream: {
             connectTimeout: 1000,
-            responseTimeout: 150,
+            responseTimeout: what === 'a silent node' ? 150 : 60_000,
             bodyTimeout: 1000,
             tunnelTimeout: 1000,
             idleTimeout: 4000,
@@ -276,7 +276,7 @@ describe('the count of writes, which a fence asks for (2.5)', () => {
     made.lease(0, 1);
     const { client, connection } = await hanging(made);
     client.socket.pause();
-    const size = 8 * 1024 * 1024;
+    const size = 40 * 1024 * 1024;
     connection.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n${'x'.repeat(size)}`);
     await until('stuck', () => connection.socket.writableLength > 0);
     made.park(0, 1, 60_000);
@@ -289,10 +289,12 @@ describe('the count of writes, which a fence asks for (2.5)', () => {
 
   it('an answer that a slow client has not taken is cut with the lease', async () => {
     const made = await primaryWorld();
-    made.lease(0, 1, { for: 300, cutIn: 800 });
+    made.lease(0, 1);
     const { client, connection } = await hanging(made);
     client.socket.pause();
-    const size = 5 * 1024 * 1024;
+    // The last of its renewals.
+    made.lease(0, 1, { for: 300, cutIn: 800 });
+    const size = 40 * 1024 * 1024;
     connection.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n${'x'.repeat(size)}`);
     await until('cut', () => made.writing === 0);
     client.socket.resume();
