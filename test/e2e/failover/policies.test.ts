@@ -35,7 +35,7 @@ it('failback: automatic brings the preferred primary back by itself, and fails n
   expect(new Set(writers.epochs)).toEqual(new Set([1, 2, 3]));
   expect((await alone.history()).filter((text) => text.includes('is primary (failback)'))).toHaveLength(1);
   expect(await alone.metric('failover_changes_total{pool="app",reason="failback"}')).toBe(1);
-}, 180_000);
+}, 300_000);
 
 it('failback: automatic does not begin while that node lacks writes, and the pause of a try that must fail is spared', async () => {
   const scope = testScope();
@@ -64,7 +64,7 @@ it('failback: automatic does not begin while that node lacks writes, and the pau
   await a!.start();
   await alone.state({ state: 'NORMAL', primary: 'a', epoch: 3, sent: true });
   expect(writers.judge(await a!.entries())).toEqual({ lost: [], doubled: [] });
-}, 180_000);
+}, 300_000);
 
 it('verify: no failover while a node still hears the primary that evenkeel cannot reach', async () => {
   const scope = testScope();
@@ -102,7 +102,7 @@ it('verify: no failover while a node still hears the primary that evenkeel canno
   await a!.kill();
   await alone.state({ primary: 'b', epoch: 2, sent: true });
   expect((await b!.entries()).map(({ id }) => id)).toEqual(['before', 'meanwhile']);
-}, 180_000);
+}, 300_000);
 
 it('minReplicas: writes get 503 while too few replicas follow, and the status says why; reads go on', async () => {
   const scope = testScope();
@@ -132,7 +132,7 @@ it('minReplicas: writes get 503 while too few replicas follow, and the status sa
   await alone.state({ state: 'NORMAL', primary: 'a', epoch: 1, sent: true });
   expect((await alone.write('again')).status).toBe(200);
   expect((await a!.entries()).map(({ id }) => id)).toEqual(['first', 'again']);
-}, 120_000);
+}, 300_000);
 
 it('minInterval: a second failover so soon does not come by itself, and an operator can go on', async () => {
   const scope = testScope();
@@ -168,7 +168,7 @@ it('minInterval: a second failover so soon does not come by itself, and an opera
   await going([writers]);
   await writers.stop();
   expect(writers.judge(await b!.entries())).toEqual({ lost: [], doubled: [] });
-}, 180_000);
+}, 300_000);
 
 it('maxAttempts: no more candidates are tried, which is said loudly, and an operator can go on', async () => {
   const scope = testScope();
@@ -198,7 +198,7 @@ it('maxAttempts: no more candidates are tried, which is said loudly, and an oper
   expect((await alone.write('two')).headers.get('x-node')).toBe(other);
   const log = await nodes.find(({ name }) => name === other)!.entries();
   expect(log.map(({ id }) => id)).toEqual(['one', 'two']);
-}, 180_000);
+}, 300_000);
 
 /** A hook that fails while there is this file, else it promotes the node. */
 const promoteUnless = (file: string): string => `

@@ -47,7 +47,7 @@ describe('two nodes that say that they are primary', () => {
 
     await fetch(`${b.url}/demote`, { method: 'POST' });
     await alone.node('b', ({ detail }) => !detail.includes('says that it is primary'));
-  }, 120_000);
+  }, 300_000);
 
   it('the other in a higher epoch: SPLIT_BRAIN, and no write to either until an operator adopts one', async () => {
     const scope = testScope();
@@ -80,7 +80,7 @@ describe('two nodes that say that they are primary', () => {
     expect((await alone.write('after')).headers.get('x-node')).toBe('a');
     expect(await b.entries()).toEqual([]);
     expect((await b.health()).role).toBe('replica');
-  }, 120_000);
+  }, 300_000);
 
   it('where nothing is agreed on yet: nobody guesses, and who is not adopted takes no reads', async () => {
     const scope = testScope();
@@ -98,7 +98,7 @@ describe('two nodes that say that they are primary', () => {
     for (let i = 0; i < 10; i++) expect((await alone.read()).headers.get('x-node')).toBe('b');
     expect(await alone.check('/ha/replica/app/a')).toBe(503);
     expect(await a.entries()).toEqual([]);
-  }, 120_000);
+  }, 300_000);
 });
 
 it('a write that was lost: its client is told at each read, no other is, and the history says how many', async () => {
@@ -142,7 +142,7 @@ it('a write that was lost: its client is told at each read, no other is, and the
   expect(await told({})).toEqual([200, 'b', null]);
   expect(await alone.metric('failover_reads_lost_total{pool="app"}')).toBe(1);
   expect((await b!.entries()).map(({ id }) => id).filter((id) => id.startsWith('lost'))).toEqual([]);
-}, 180_000);
+}, 300_000);
 
 it('stale: replicas answer reads for so long without a primary, and say how old they may be; then it is 503', async () => {
   const scope = testScope();
@@ -178,7 +178,7 @@ it('stale: replicas answer reads for so long without a primary, and say how old 
   await alone.state({ state: 'NORMAL', primary: 'a', epoch: 1, sent: true });
   const again = await alone.read();
   expect([again.status, again.headers.get('x-ha-stale')]).toEqual([200, null]);
-}, 120_000);
+}, 300_000);
 
 /** Hooks that wait for a file, so that a test sees what is between. */
 const rejoinWhen = (file: string): { promote: object; rejoin: object } => ({
@@ -224,7 +224,7 @@ it('what other balancers ask: 200 for the primary only while writes go there, an
   await writeFile(may, '');
   await alone.state({ state: 'NORMAL', primary: 'b' });
   await answers([200, 503, 200, 200, 503]);
-}, 120_000);
+}, 300_000);
 
 function untilChecks(alone: Alone, paths: readonly string[], wanted: readonly number[]): Promise<true> {
   return until(
