@@ -42,7 +42,7 @@ export async function closeHosts(): Promise<void> {
   await Promise.all(opened.splice(0).map((transport) => transport.close()));
 }
 
-export async function until(what: string, condition: () => boolean, ms = 8000): Promise<void> {
+export async function until(what: string, condition: () => boolean, ms = 30_000): Promise<void> {
   const end = performance.now() + ms;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`did not come true in ${ms} ms: ${what}`);

@@ -1,8 +1,8 @@
 /** Real members on loopback in this process, each with a folder and a port of its own. */
-import { createServer } from 'node:net';
 import { MemberCoordinator } from '../../../src/cluster/io/coordinator.ts';
 import { MemberHost } from '../../../src/cluster/io/member-host.ts';
 import type { MemberHostOptions } from '../../../src/cluster/io/member-options.ts';
+import { freePort } from '../../helpers/ports.ts';
 import { folder } from './folders.ts';
 import { secret, until } from './hosts.ts';
 
@@ -15,20 +15,6 @@ export interface Seat {
   readonly notes: string[];
 }
 
-/** Ports that are free now. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
 export class Members {
   readonly seats: Seat[];
 
@@ -37,7 +23,7 @@ export class Members {
   }
 
   static async of(count: number): Promise<Members> {
-    const ports = await freePorts(count);
+    const ports = await Promise.all(Array.from({ length: count }, () => freePort()));
     const seats = ports.map((port, i) => ({
       ...{ name: `m${i + 1}`, address: `127.0.0.1:${port}`, path: folder(), host: null },
       ...{ stops: [], notes: [] },
@@ -86,7 +72,7 @@ export class Members {
   }
 
   /** All that run know one leader with a quorum, and it is there. */
-  led(ms = 10_000): Promise<void> {
+  led(ms = 30_000): Promise<void> {
     const isLed = (): boolean =>
       this.leader !== null &&
       this.running.every(

@@ -6,7 +6,14 @@ import { until } from '../../helpers/poll.ts';
 import type { Scope } from '../../helpers/scope.ts';
 import { Processes, type Seat } from '../cluster/processes.ts';
 import { spread } from '../cluster/prove.ts';
-import { type ChangeShown, failoverOf, type PoolShown, type ReplicaNode, type Writers } from './world.ts';
+import {
+  type ChangeShown,
+  failoverOf,
+  firstWriteAbove,
+  type PoolShown,
+  type ReplicaNode,
+  type Writers,
+} from './world.ts';
 
 export interface World {
   readonly nodes: readonly ReplicaNode[];
@@ -60,20 +67,33 @@ export const changeAfter = (members: Processes, epoch: number, seat: Seat): Prom
     patient,
   );
 
-/** Has a node made primary by the command line, through this member; asked again as long as no leader answers. */
-export async function switchBy(members: Processes, seat: Seat, to: string): Promise<true> {
-  const { epoch } = await shown(members, seat);
+/** Has this node, or the fittest, made primary by the command line, through this member; asked again while no leader answers. */
+export async function switchBy(members: Processes, seat: Seat, to: string | null = null): Promise<true> {
+  const { primary, epoch } = await shown(members, seat);
+  const wish = to === null ? [] : ['--to', to];
   return until(
-    `${to} is primary, as asked of ${seat.name}`,
+    `${to ?? `another than ${primary}`} is primary, as asked of ${seat.name}`,
     async () => {
-      const asked = await runCli('failover', 'switch', 'app', '--to', to, '--admin', `127.0.0.1:${seat.admin}`);
+      const asked = await runCli('failover', 'switch', 'app', ...wish, '--admin', `127.0.0.1:${seat.admin}`);
       const now = await shown(members, seat);
+      const isSo = to === null ? now.primary !== null && now.primary !== primary : now.primary === to;
       // The answer may be lost with a leader, and the switch come about.
-      if (now.primary === to && now.epoch > epoch) return true;
+      if (isSo && now.epoch > epoch) return true;
       throw new Error(`${asked.code}: ${asked.stderr}`);
     },
     patient,
   );
+}
+
+/** When the first write of an epoch above this one began on any of these nodes, ms since 1970. */
+export async function nextWrite(members: Processes, nodes: readonly ReplicaNode[], epoch: number): Promise<number> {
+  try {
+    return await until('a write of the next epoch', () => firstWriteAbove(nodes, epoch), { ...patient, everyMs: 50 });
+  } catch (error) {
+    const seat = members.running[0]!;
+    const history = await (await members.ask(seat, '/api/ha/failover/history?limit=20')).text();
+    throw new Error(`${(error as Error).message}\n${JSON.stringify(await shown(members, seat))}\n${history}`);
+  }
 }
 
 export const acknowledgedBy = (writers: readonly Writers[]): number =>

@@ -4,7 +4,7 @@ import { type Evenkeel, launchEvenkeel, runCli, startEvenkeel } from '../../help
 import { Load } from '../../helpers/load.ts';
 import { until } from '../../helpers/poll.ts';
 import { type Scope, testScope } from '../../helpers/scope.ts';
-import { failoverOf, type PoolShown, poolOf, startReplicaNodes, Writers } from './world.ts';
+import { failoverOf, followedBy, type PoolShown, poolOf, startReplicaNodes, Writers } from './world.ts';
 
 const start = async (scope: Scope, pool: object): Promise<Evenkeel> => {
   const dataDir = await scope.folder();
@@ -37,6 +37,7 @@ describe('a primary that is killed under 8 writing and 8 reading clients', () =>
     const writers = scope.own(new Writers({ port: ek.port, clients: 8 }));
     const readers = scope.own(new Load({ port: ek.port, clients: 8, request: () => get }));
     await until('writes and reads', () => writers.acknowledged.length > 100 && readers.answered > 100, patient);
+    await followedBy(b!, writers);
 
     await a!.kill();
     await state(ek, { primary: 'b', epoch: 2 });
@@ -248,5 +249,5 @@ describe('a reload', () => {
   });
 });
 
-const patient = { withinMs: 40_000 };
+const patient = { withinMs: 60_000 };
 const get = 'GET /read HTTP/1.1\r\nHost: ek.test\r\n\r\n';

@@ -5,8 +5,8 @@ import { Load } from '../../helpers/load.ts';
 import { pause, until } from '../../helpers/poll.ts';
 import { testScope } from '../../helpers/scope.ts';
 import { Processes, type Seat } from '../cluster/processes.ts';
-import { agreed, patient, startMembers } from './members.ts';
-import { failoverOf, type PoolShown, poolOf, startReplicaNodes, Writers } from './world.ts';
+import { agreed, patient, startMembers, switchBy } from './members.ts';
+import { failoverOf, followedBy, type PoolShown, poolOf, startReplicaNodes, Writers } from './world.ts';
 
 it('a rolling restart of nodes and members under load fails no request', async () => {
   const scope = testScope();
@@ -25,8 +25,7 @@ it('a rolling restart of nodes and members under load fails no request', async (
 
   for (const node of nodes) {
     const { primary } = await agreed(members, { state: 'NORMAL' });
-    const admin = ['--admin', `127.0.0.1:${members.seats[0]!.admin}`];
-    if (primary === node.name) expect(await runCli('failover', 'switch', 'app', ...admin)).toMatchObject({ code: 0 });
+    if (primary === node.name) await switchBy(members, members.seats[0]!);
     // Taken out of reads everywhere, as an operator does, so that none is under way there.
     await Promise.all(members.seats.map((seat) => wish(members, seat, { node: node.name, wish: 'maint' })));
     await until('no request on the node', () => idle(members, node.name), patient);
@@ -104,7 +103,7 @@ describe('shapes', () => {
     await members.ready();
     await agreed(members, { state: 'NORMAL', primary: 'a' });
     const writers = scope.own(new Writers({ port: second.port, clients: 4 }));
-    await until('writes', () => writers.acknowledged.length > 20, patient);
+    await followedBy(nodes[1]!, writers);
     await Promise.all([nodes[0]!.kill(), members.end(first, 'SIGKILL')]);
     await agreed(members, { primary: 'b', epoch: 2 });
     const before = writers.acknowledged.length;
@@ -163,11 +162,8 @@ describe('shapes', () => {
     const ask = (): Promise<PoolShown> => failoverOf((path) => ek.admin(path));
     await until('a primary', async () => (await ask()).writes.sent, patient);
     const writers = scope.own(new Writers({ port: ek.port, clients: 4 }));
-    await until('writes', () => writers.acknowledged.length > 20, patient);
-    // From then on `a` answers no write that `b` has not: else nobody may take over without a loss.
-    await until('b follows', async () => (await b!.newest()) !== null, patient);
-    const followed = writers.acknowledged.length;
-    await until('writes that b has', () => writers.acknowledged.length > followed + 20, patient);
+    // Else nobody may take over without a loss.
+    await followedBy(b!, writers);
     a!.signal('SIGSTOP');
     await until('b is primary', async () => (await ask()).primary === 'b', patient);
     const before = writers.acknowledged.length;

@@ -2,7 +2,7 @@
 import { loadavg } from 'node:os';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Load } from '../../helpers/load.ts';
-import { pause, until } from '../../helpers/poll.ts';
+import { pause } from '../../helpers/poll.ts';
 import { type Scope, testScope } from '../../helpers/scope.ts';
 import type { Seat } from '../cluster/processes.ts';
 import { print, proving, spread } from '../cluster/prove.ts';
@@ -11,7 +11,7 @@ import {
   changeAfter,
   going,
   judgeLogs,
-  patient,
+  nextWrite,
   type Steps,
   startMembers,
   stepsOf,
@@ -19,7 +19,7 @@ import {
   switchBy,
   type World,
 } from './members.ts';
-import { firstWriteAbove, longestPause, poolOf, startReplicaNodes, Writers } from './world.ts';
+import { longestPause, poolOf, startReplicaNodes, Writers } from './world.ts';
 
 const rounds = proving(3, 100);
 const switches = proving(3, 30);
@@ -50,10 +50,7 @@ async function killPrimary({ members, nodes }: World, leader: Seat | null = null
   const others = nodes.filter((node) => node !== old);
   const killed = Date.now();
   await Promise.all([old.kill(), leader === null ? null : members.end(leader, 'SIGKILL')]);
-  const first = await until('a write of the next epoch', () => firstWriteAbove(others, epoch), {
-    ...patient,
-    everyMs: 50,
-  });
+  const first = await nextWrite(members, others, epoch);
   const change = await changeAfter(members, epoch, members.running[0]!);
   await old.start();
   return stepsOf(killed, first, change);

@@ -164,6 +164,14 @@ export class Writers {
   }
 }
 
+/** Until the primary takes this node along: from then on no write is answered that it lacks, though none else has it. */
+export async function followedBy(node: ReplicaNode, writers: Writers): Promise<void> {
+  const soon = { withinMs: 60_000 };
+  await until(`${node.name} follows`, async () => (await node.newest()) !== null, soon);
+  const before = writers.acknowledged.length;
+  await until(`writes that ${node.name} has`, () => writers.acknowledged.length > before + 20, soon);
+}
+
 /** The longest time in which none of these writers was told of a write, between two moments; ms. */
 export function longestPause(writers: readonly Writers[], from: number, to: number): number {
   const told = writers.flatMap(({ times }) => times.slice(times.findLastIndex((at) => at <= from) + 1));
@@ -193,7 +201,8 @@ export const poolOf = (nodes: readonly ReplicaNode[], failover: object = {}): ob
     recoveryWait: '1s',
     parking: { time: '60s' },
     minInterval: '0s',
-    promote: { post: '/promote' },
+    // After one that is late automatic failover rests for minutes.
+    promote: { post: '/promote', timeout: '30s' },
     demote: { post: '/demote' },
     rejoin: { post: '/rejoin' },
     ...failover,
