@@ -11,7 +11,7 @@ import { line } from './line-client.ts';
 
 const script = fileURLToPath(new URL('./process.ts', import.meta.url));
 
-async function world(shutdown: object = { delay: 0, deadline: '10s' }) {
+async function world(shutdown: object = { delay: 0, deadline: '1m' }) {
   const scope = testScope();
   const [port, adminPort, nodePort] = [await freePort(), await freePort(), await freePort()];
   const file = join(await scope.folder(), 'config.yaml');
@@ -33,7 +33,7 @@ async function world(shutdown: object = { delay: 0, deadline: '10s' }) {
 
 describe('signals', () => {
   it('SIGTERM drains: not ready at once, what runs is finished, exit 0', async () => {
-    const { child, port, seen, ready } = await world({ delay: '500ms', deadline: '20s' });
+    const { child, port, seen, ready } = await world({ delay: '500ms', deadline: '5m' });
     const open = await line({ port });
     await until('ready', async () => (await ready()) === 200);
     child.kill('SIGTERM');

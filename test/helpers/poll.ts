@@ -4,7 +4,7 @@
  */
 
 /** How long anything may take: a bound for what hangs, not for what is slow on a machine with much else to do. */
-export const patienceMs = 30_000;
+export const patienceMs = 50_000;
 
 export interface PollOptions {
   readonly withinMs?: number;

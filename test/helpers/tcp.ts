@@ -16,6 +16,12 @@ function rows(near: number | null, far: number | null): (readonly [state: string
 /** How many connections to this port wait to be let in: its backlog is full. */
 export const waitingFor = (port: number): number => rows(null, port).filter(([state]) => state === '02').length;
 
+const largest = (file: string): number =>
+  Number(readFileSync(`/proc/sys/net/ipv4/${file}`, 'utf8').trim().split(/\s+/)[2]);
+
+/** The most that the kernel holds of a stream through a proxy: two connections, each with a sender's and a receiver's share. */
+export const kernelRoom = (): number => 2 * (largest('tcp_rmem') + largest('tcp_wmem'));
+
 /** Resets the connection when the process at its other end has read all that was written to it. */
 export async function resetOnceRead(socket: Socket): Promise<void> {
   const { localPort, remotePort } = socket;

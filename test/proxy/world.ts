@@ -27,6 +27,9 @@ import { waitingFor } from '../helpers/tcp.ts';
 import { node as nodeRow, pool as poolRow, route as routeRow, settings } from '../routing/fixtures.ts';
 import { inFlight, poolGauge, setNode } from './fixtures.ts';
 
+/** No head's deadline ends what should have ended by itself while a test waits for it. */
+const timeouts: Settings['timeouts'] = { ...settings.timeouts, head: 600_000 };
+
 export interface WorldOptions {
   readonly pool?: Partial<PoolRow>;
   readonly route?: Partial<RouteRow>;
@@ -79,7 +82,7 @@ export class World {
   swap(pool: Partial<PoolRow> = {}): void {
     this.#version++;
     const snapshot = snapshotOf(this.#version, {
-      settings: { ...settings, ...this.#options.settings },
+      settings: { ...settings, timeouts, ...this.#options.settings },
       pools: [poolRow('app', this.nodes.length, { ...this.#options.pool, ...pool })],
       nodes: new Map([['app', this.nodes]]),
       routes: [routeRow('r', this.#options.route)],

@@ -118,7 +118,7 @@ describe('what is no change', () => {
   it('a file that is gone, or empty, for a moment', async () => {
     const scope = testScope();
     const { file } = await fileIn(scope);
-    const { seen } = await watched(scope, file, { debounceMs: 500, pollMs: 600_000, current: 'one' });
+    const { seen } = await watched(scope, file, { debounceMs: 3000, pollMs: 600_000, current: 'one' });
     await unlink(file);
     await writeFile(file, '');
     await put(file, 'one');

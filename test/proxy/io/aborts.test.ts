@@ -77,7 +77,7 @@ const states: readonly State[] = [
   },
   {
     name: 'while the node takes no more of its body',
-    sends: post(64 * mebibyte.length, mebibyte.repeat(16)),
+    sends: post(64 * mebibyte.length, mebibyte.repeat(40)),
     reached: ({ world, node, client }) => {
       const [connection] = node.connections;
       connection?.socket.pause();

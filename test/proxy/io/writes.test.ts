@@ -165,11 +165,11 @@ describe('a write that was sent', () => {
     made.nodes[0]!.respond = () => {};
     const client = made.world.client();
     await client.connected;
-    made.lease(0, 1, { for: 400, cutIn: 600 });
+    made.lease(0, 1, { for: 1500, cutIn: 1700 });
     const began = hrtime();
     await client.send(post('/w'));
     const [answer] = await client.answers(1);
-    expect(hrtime() - began).toBeGreaterThan(500);
+    expect(hrtime() - began).toBeGreaterThan(1600);
     expect([statusOf(answer!), field(answer!, 'connection')]).toEqual([504, 'close']);
     await until('the end at the node', () => made.nodes[0]!.connections[0]!.end !== 'open');
     made.lease(1, 2);
@@ -181,11 +181,11 @@ describe('a write that was sent', () => {
 
   it('lives on under a renewed lease, beyond the end of the one under which it began', async () => {
     const made = await primaryWorld();
-    made.lease(0, 1, { for: 150, cutIn: 200 });
+    made.lease(0, 1, { for: 1500, cutIn: 1700 });
     const { client, connection } = await hanging(made);
     made.lease(0, 1);
     const from = hrtime();
-    await until('the first end is over', () => hrtime() - from > 400);
+    await until('the first end is over', () => hrtime() - from > 1800);
     connection.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
     const [answer] = await client.answers(1);
     expect(statusOf(answer!)).toBe(200);
