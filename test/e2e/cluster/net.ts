@@ -8,7 +8,7 @@
  * No namespace has a name: each lives as long as the process in it, and those end with the pipe to this process, whichever
  * way that ends. So nothing can be left behind, and nothing outside is touched.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import type { Scope } from '../../helpers/scope.ts';
 import type { Place } from './processes.ts';
 
@@ -66,6 +66,15 @@ class Room {
   run(words: readonly string[], input = ''): string {
     const [program, ...args] = [...this.through, ...words];
     return run(program!, args, input);
+  }
+
+  /** While this process goes on. */
+  runAside(words: readonly string[], input: string): Promise<void> {
+    const [program, ...args] = [...this.through, ...words];
+    return new Promise((resolve, reject) => {
+      const child = execFile(program!, args, { env, timeout: 20_000 }, (error) => (error ? reject(error) : resolve()));
+      child.stdin?.end(input);
+    });
   }
 
   close(): Promise<void> {
@@ -131,6 +140,12 @@ export class Net implements Place {
     this.#apply(to);
   }
 
+  /** It hears none of these any more; nothing stands still until that is so. */
+  deafen(to: number, from: readonly number[]): Promise<void> {
+    for (const one of from) this.#deaf[to]!.add(one);
+    return this.#rooms[to]!.runAside(['nft', '-f', '-'], this.#tableOf(to));
+  }
+
   /** Nothing passes between the groups, in neither direction. Who is in no group, or in several, hears as before. */
   split(...groups: readonly (readonly number[])[]): void {
     const together = (a: number, b: number): boolean => groups.some((group) => group.includes(a) && group.includes(b));
@@ -147,8 +162,12 @@ export class Net implements Place {
   }
 
   #apply(to: number): void {
+    this.#rooms[to]!.run(['nft', '-f', '-'], this.#tableOf(to));
+  }
+
+  #tableOf(to: number): string {
     const rules = [...this.#deaf[to]!].map((from) => `ip saddr ${addressOf(from)} drop`);
     const table = `table inet cuts {\n chain in { type filter hook input priority 0; policy accept;\n ${rules.join('\n ')}\n }\n}\n`;
-    this.#rooms[to]!.run(['nft', '-f', '-'], `add table inet cuts\ndelete table inet cuts\n${table}`);
+    return `add table inet cuts\ndelete table inet cuts\n${table}`;
   }
 }
