@@ -25,7 +25,7 @@ const rounds = proving(3, 100);
 const switches = proving(3, 30);
 const clients = proving(4, 11);
 /** Each client's one, and what else went to a port that still took connections: more the longer the process takes to end. */
-const mostPerKill = 8;
+const mostPerKill = 4;
 
 async function start(scope: Scope): Promise<World> {
   const nodes = await startReplicaNodes(scope, ['a', 'b', 'c']);
