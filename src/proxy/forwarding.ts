@@ -21,6 +21,8 @@ export interface Peer {
   readonly clientCert: string;
   /** Whether an address is in trustedProxies. */
   readonly isTrusted: (address: string) => boolean;
+  /** The fields that tell about it, before and behind the host that is asked for; see forwardedBy(). */
+  readonly forwardedLines: readonly [string, string];
 }
 
 export interface ForwardOptions {
@@ -59,11 +61,17 @@ function forwardedFields(head: RequestHead, peer: Peer, options: ForwardOptions)
     const chain = head.forwardedFor === '' ? peer.address : `${head.forwardedFor}, ${peer.address}`;
     text = `X-Forwarded-For: ${chain}\r\nX-Real-IP: ${clientAddress(head, peer)}\r\nX-Forwarded-Proto: ${head.forwardedProto || peer.scheme}\r\nX-Forwarded-Host: ${head.forwardedHost || head.authority}\r\nX-Forwarded-Port: ${head.forwardedPort || peer.port}\r\n${head.forwardedOther}`;
   } else {
-    text = `X-Forwarded-For: ${peer.address}\r\nX-Real-IP: ${peer.address}\r\nX-Forwarded-Proto: ${peer.scheme}\r\nX-Forwarded-Host: ${head.authority}\r\nX-Forwarded-Port: ${peer.port}\r\n`;
+    text = peer.forwardedLines[0] + head.authority + peer.forwardedLines[1];
   }
   if (peer.clientCert !== '') text += peer.clientCert;
   else if (peer.trusted) text += head.clientCert;
   return options.fields.forwarded ? text + forwardedField(head, peer) : text;
+}
+
+/** What is the same for all requests of a peer that is not trusted, made once for its connection. */
+export function forwardedBy({ address, scheme, port }: Pick<Peer, 'address' | 'scheme' | 'port'>): [string, string] {
+  const before = `X-Forwarded-For: ${address}\r\nX-Real-IP: ${address}\r\nX-Forwarded-Proto: ${scheme}\r\nX-Forwarded-Host: `;
+  return [before, `\r\nX-Forwarded-Port: ${port}\r\n`];
 }
 
 /** RFC 7239. IPv6 is bracketed and quoted; an obscured `unknown` where there is no address. */

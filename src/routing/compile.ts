@@ -124,7 +124,9 @@ function* rebind(from: CompiledSnapshot, pools: ReadonlyMap<string, PoolView>): 
 function newRouteView(row: RouteRow, pools: ReadonlyMap<string, PoolView>): RouteView {
   return Object.freeze({
     row,
+    slot: row.slot,
     pool: poolOf(row, pools),
+    rewrite: row.action.kind === 'pool' ? row.action.rewrite : null,
     requestSet: fieldLines(row.requestFields),
     responseSet: fieldLines(row.responseFields),
     requestDrop: dropped(row.requestFields),

@@ -13,6 +13,7 @@ import type {
   FieldsConfig,
   NodeAddress,
   ParkingConfig,
+  PathRewrite,
   PoolConfig,
   RouteConfig,
   SplitConfig,
@@ -80,11 +81,16 @@ export interface PoolView {
   readonly nodes: readonly NodeRow[];
 }
 
-/** A route made ready for the hot path. */
+/**
+ * A route made ready for the hot path, which looks at nothing of the row: with 10 000 routes neither is in the processor's
+ * caches, and each further object costs 0.1 us.
+ */
 export interface RouteView {
   readonly row: RouteRow;
+  readonly slot: number;
   /** null for a redirect. */
   readonly pool: PoolView | null;
+  readonly rewrite: PathRewrite | null;
   /** Fields to set, as they go out: `Name: value\r\n`, or empty. */
   readonly requestSet: string;
   readonly responseSet: string;

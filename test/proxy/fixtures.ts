@@ -1,7 +1,7 @@
 /** Heads, peers, routes and pools, for the tests of this room. */
 import { expect } from 'vitest';
 import type { FieldEdits } from '../../src/config/model.ts';
-import type { Peer } from '../../src/proxy/forwarding.ts';
+import { forwardedBy, type Peer } from '../../src/proxy/forwarding.ts';
 import { type HeadLimits, type Refusal, RequestHead, readRequestHead } from '../../src/proxy/http1/request-head.ts';
 import { HeadBuffer } from '../../src/proxy/io/head-buffer.ts';
 import { snapshotOf } from '../../src/routing/compile.ts';
@@ -58,15 +58,16 @@ export function cutAt(bytes: Buffer, cuts: readonly number[]): Buffer[] {
 export const byteByByte = (bytes: Buffer): Buffer[] => Array.from(bytes, (_, i) => bytes.subarray(i, i + 1));
 
 export function peer(change: Partial<Peer> = {}): Peer {
-  return {
+  const given = {
     address: '192.0.2.7',
     trusted: false,
     scheme: 'http',
     port: '8080',
     clientCert: '',
-    isTrusted: (address) => address.startsWith('10.'),
+    isTrusted: (address: string) => address.startsWith('10.'),
     ...change,
-  };
+  } as const;
+  return { ...given, forwardedLines: forwardedBy(given) };
 }
 
 /** A route as the snapshot's compiler makes it. */

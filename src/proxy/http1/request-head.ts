@@ -11,7 +11,16 @@
  */
 import type { RefusalReason } from '../../scoreboard/layout.ts';
 import { explainHead, refuseEarly } from './explain.ts';
-import { dropFields, fieldLine, findField, listMembers, parseLength, token, trimField } from './grammar.ts';
+import {
+  dropFields,
+  FieldCursor,
+  fieldLine,
+  findField,
+  listMembers,
+  parseLength,
+  token,
+  trimField,
+} from './grammar.ts';
 
 export interface Refusal {
   readonly status: number;
@@ -39,6 +48,8 @@ const headPattern = new RegExp(
   `${token}{1,32} [\\x21\\x22\\x24-\\x7e]+ HTTP/1\\.[01]\\r\\n(?:${fieldLine})*\\r\\n`,
   'y',
 );
+/** Nearly all: those of which the port, if there is one, can't be too large. */
+const plainHostPattern = /^(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::(?:[0-9]{0,4}|[0-5][0-9]{4}))?$/;
 const hostPattern = /^(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?$/;
 const absolutePattern = /^https?:\/\/([^/?]*)(.*)$/i;
 
@@ -169,7 +180,7 @@ function readFields(head: RequestHead, limits: HeadLimits): Refusal | null {
       if (limits.underscore === 'reject') return refuse(400, 'bad-field', 'a field name has an underscore');
       keep = false;
     } else {
-      keep = isPlain(raw.charCodeAt(at) | 0x20, colon - at) || takeField(head, { raw, at, colon, end });
+      keep = isPlain(raw.charCodeAt(at) | 0x20, colon - at) || takeField(head, seen.set(raw, at, { colon, end }));
     }
     if (!keep) {
       if (run < at) kept += raw.slice(run, at);
@@ -211,54 +222,48 @@ function isPlain(letter: number, length: number): boolean {
   }
 }
 
-interface Line {
-  readonly raw: string;
-  readonly at: number;
-  readonly colon: number;
-  readonly end: number;
-}
+const seen = new FieldCursor();
 
 /** Takes note of a field that may mean something to us. True if its line is forwarded as it is. */
-function takeField(head: RequestHead, line: Line): boolean {
-  const name = line.raw.slice(line.at, line.colon).toLowerCase();
-  const value = (): string => trimField(line.raw, line.colon + 1, line.end - 2);
+function takeField(head: RequestHead, line: FieldCursor): boolean {
+  const { name } = line;
   switch (name) {
     case 'host':
       head.hosts++;
-      head.host = value();
+      head.host = line.value;
       head.hostKept = true;
       return true;
     case 'content-length':
       head.lengths++;
-      head.contentLength = value();
+      head.contentLength = line.value;
       return false;
     case 'transfer-encoding':
       head.codings++;
-      head.transferEncoding = value();
+      head.transferEncoding = line.value;
       return false;
     case 'connection':
-      head.connection = join(head.connection, value());
+      head.connection = join(head.connection, line.value);
       return false;
     case 'expect':
-      head.expect = head.expects++ === 0 ? value() : 'several';
+      head.expect = head.expects++ === 0 ? line.value : 'several';
       return true;
     case 'max-forwards':
       // TRACE goes nowhere, so it has a meaning for OPTIONS alone.
       if (head.method !== 'OPTIONS') return true;
-      head.maxForwards = head.maxForwards === null ? value() : 'several';
+      head.maxForwards = head.maxForwards === null ? line.value : 'several';
       return false;
     case 'upgrade':
-      head.upgradeTo = join(head.upgradeTo, value());
+      head.upgradeTo = join(head.upgradeTo, line.value);
       return false;
     case 'te':
-      head.teTrailers ||= listMembers(value()).includes('trailers');
+      head.teTrailers ||= listMembers(line.value).includes('trailers');
       return false;
     case 'via':
-      head.via = join(head.via, value());
+      head.via = join(head.via, line.value);
       return true;
     case 'client-cert':
     case 'client-cert-chain':
-      head.clientCert += line.raw.slice(line.at, line.end);
+      head.clientCert += line.text;
       return false;
     case 'keep-alive':
     case 'proxy-connection':
@@ -273,8 +278,8 @@ function takeField(head: RequestHead, line: Line): boolean {
 }
 
 /** Fields that only a proxy sets: cut out, and remembered in case the peer is trusted. */
-function takeProxyField(head: RequestHead, name: string, line: Line): boolean {
-  const value = trimField(line.raw, line.colon + 1, line.end - 2);
+function takeProxyField(head: RequestHead, name: string, line: FieldCursor): boolean {
+  const { value } = line;
   switch (name) {
     case 'x-forwarded-for':
       head.forwardedFor = join(head.forwardedFor, value);
@@ -297,7 +302,7 @@ function takeProxyField(head: RequestHead, name: string, line: Line): boolean {
     case 'x-real-ip':
       return false;
   }
-  if (name.startsWith('x-forwarded-')) head.forwardedOther += line.raw.slice(line.at, line.end);
+  if (name.startsWith('x-forwarded-')) head.forwardedOther += line.text;
   else if (!name.startsWith('x-ha-')) return true;
   return false;
 }
@@ -355,6 +360,7 @@ function readHost(head: RequestHead): Refusal | null {
 }
 
 function isAuthority(text: string): boolean {
+  if (plainHostPattern.test(text)) return true;
   const match = hostPattern.exec(text);
   return match !== null && (match[1] === undefined || Number(match[1]) <= 65_535);
 }

@@ -3,7 +3,7 @@
  * read in one way is no answer (502), and its connection is not used again.
  * As for requests, `fields` holds the lines to pass on; framing, hop-by-hop fields and X-Request-Id are written anew.
  */
-import { dropFields, fieldLine, fieldValue, findField, listMembers, parseLength, trimField } from './grammar.ts';
+import { dropFields, FieldCursor, fieldLine, fieldValue, findField, listMembers, parseLength } from './grammar.ts';
 
 /** Body framing of an answer, beside a number of bytes. */
 export const chunkedBody = -1;
@@ -50,13 +50,17 @@ export function readResponseHead(text: string, start: number, end: number): Resp
   const lineEnd = text.indexOf('\r', start);
   const head = new ResponseHead();
   head.minor = text.charCodeAt(start + 7) - 0x30;
-  head.status = Number(text.slice(start + 9, start + 12));
+  head.status = readStatus(text, start + 9);
   head.statusText = text.slice(start + 9, lineEnd);
   // `HTTP/1.1 200` without the space that RFC 9112 asks for is common; written out it gets one.
   if (head.statusText.length === 3) head.statusText += ' ';
   head.raw = text.slice(lineEnd + 2, end - 2);
   return readFields(head) ?? interpret(head) ?? head;
 }
+
+/** Three digits. */
+const readStatus = (text: string, at: number): number =>
+  text.charCodeAt(at) * 100 + text.charCodeAt(at + 1) * 10 + text.charCodeAt(at + 2) - 0x30 * 111;
 
 function readFields(head: ResponseHead): string | null {
   const raw = head.raw;
@@ -69,7 +73,7 @@ function readFields(head: ResponseHead): string | null {
     const colon = raw.indexOf(':', at);
     const end = raw.indexOf('\r', colon) + 2;
     if (end - at > maxField) return `a field of over ${maxField} bytes`;
-    if (!isPlain(raw.charCodeAt(at) | 0x20, colon - at) && !takeField(head, { raw, at, colon, end })) {
+    if (!isPlain(raw.charCodeAt(at) | 0x20, colon - at) && !takeField(head, seen.set(raw, at, { colon, end }))) {
       if (run < at) kept += raw.slice(run, at);
       run = end;
     }
@@ -100,35 +104,29 @@ function isPlain(letter: number, length: number): boolean {
   }
 }
 
-interface Line {
-  readonly raw: string;
-  readonly at: number;
-  readonly colon: number;
-  readonly end: number;
-}
+const seen = new FieldCursor();
 
-function takeField(head: ResponseHead, line: Line): boolean {
-  const value = trimField(line.raw, line.colon + 1, line.end - 2);
-  switch (line.raw.slice(line.at, line.colon).toLowerCase()) {
+function takeField(head: ResponseHead, line: FieldCursor): boolean {
+  switch (line.name) {
     case 'content-length':
       head.lengths++;
-      head.contentLength = value;
+      head.contentLength = line.value;
       return false;
     case 'transfer-encoding':
       head.codings++;
-      head.transferEncoding = value;
+      head.transferEncoding = line.value;
       return false;
     case 'connection':
-      head.connection = head.connection === '' ? value : `${head.connection}, ${value}`;
+      head.connection = head.connection === '' ? line.value : `${head.connection}, ${line.value}`;
       return false;
     case 'keep-alive':
-      head.keepAliveTimeout = Number(/(?:^|[ ,])timeout="?([0-9]{1,9})/i.exec(value)?.[1] ?? -1);
+      head.keepAliveTimeout = Number(/(?:^|[ ,])timeout="?([0-9]{1,9})/i.exec(line.value)?.[1] ?? -1);
       return false;
     case 'upgrade':
-      head.upgradeTo = value;
+      head.upgradeTo = line.value;
       return false;
     case 'trailer':
-      head.trailer = value;
+      head.trailer = line.value;
       return false;
     case 'proxy-connection':
     case 'proxy-authenticate':

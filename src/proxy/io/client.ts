@@ -10,6 +10,7 @@
  * It keeps reading while an answer is awaited, up to a bound, or neither FIN nor RST would be seen.
  */
 import type { Socket } from 'node:net';
+import type { Millis } from '../../base/ids.ts';
 import { Timed } from '../../base/wheel.ts';
 import type { ClientKey } from '../../scoreboard/clients.ts';
 import { threadCell, threadCounters } from '../../scoreboard/layout.ts';
@@ -22,6 +23,7 @@ import type { Context } from './context.ts';
 import { Exchange } from './exchange.ts';
 import { HeadReader } from './head-reader.ts';
 import { refuseHead } from './own-answers.ts';
+import { peerOf } from './peer.ts';
 import { countListener } from './settle.ts';
 import type { SecureFacts } from './tls-door.ts';
 import type { Tunnel } from './tunnel.ts';
@@ -100,21 +102,8 @@ export class Client extends Timed {
 
   get peer(): Peer {
     // Made anew after a reload of the settings: trust may have changed.
-    if (this.#peer?.isTrusted !== this.context.isTrusted) this.#peer = this.#makePeer();
+    if (this.#peer?.isTrusted !== this.context.isTrusted) this.#peer = peerOf(this);
     return this.#peer!;
-  }
-
-  #makePeer(): Peer {
-    const remote = this.socket.remoteAddress ?? 'unix';
-    const address = remote.startsWith('::ffff:') ? remote.slice(7) : remote;
-    return {
-      address,
-      trusted: this.context.isTrusted(address),
-      scheme: this.listener.tls ? 'https' : 'http',
-      port: this.listener.port,
-      clientCert: this.secure?.clientCert ?? '',
-      isTrusted: this.context.isTrusted,
-    };
   }
 
   /** Nothing that came ahead is left, and nothing more will come. */
@@ -303,13 +292,13 @@ export class Client extends Timed {
   }
 
   /** The answer is out, or as good as: on to the next request, or the end. */
-  exchangeEnded(close: boolean): void {
+  exchangeEnded(close: boolean, now: Millis): void {
     this.#exchange = null;
     if (this.#state !== 'busy') return;
     if (close || this.lastRequest) return this.finish();
     this.#state = 'idle';
     this.readOn(true);
-    this.#readBy(this.context.draining ? drainIdleMs : this.context.settings.timeouts.keepAlive);
+    this.#readBy(this.context.draining ? drainIdleMs : this.context.settings.timeouts.keepAlive, now);
     if (!this.#reading) this.readPending();
   }
 
@@ -443,8 +432,8 @@ export class Client extends Timed {
     this.#arm();
   }
 
-  #readBy(ms: number): void {
-    this.#readDeadline = this.context.now() + ms;
+  #readBy(ms: Millis, now = this.context.now()): void {
+    this.#readDeadline = now + ms;
     this.#arm();
   }
 

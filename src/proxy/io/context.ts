@@ -21,6 +21,9 @@ import { Writes } from './writes.ts';
 
 const tickMs = 50;
 
+/** `00` to `zz`: a number is made text once for 1296 requests (0.1 us for each). */
+const lastDigits = Array.from({ length: 36 * 36 }, (_, value) => value.toString(36).padStart(2, '0'));
+
 /** The facts of the request being matched: one object per thread, overwritten for each. */
 export class Facts implements RequestFacts {
   listener = 0;
@@ -75,7 +78,10 @@ export class Context {
   /** From this thread's clock to the one that all threads share; read after it, so that a lease never looks longer. */
   readonly #hrtimeOffset: Millis;
   readonly #idPrefix = randomBytes(8).toString('hex');
-  #idCount = 0;
+  /** The digits before the last two, and how often those have turned. */
+  #idStart = '';
+  #idTurns = 0;
+  #idDigits = lastDigits.length;
 
   constructor(
     options: EngineOptions,
@@ -123,7 +129,11 @@ export class Context {
 
   /** 16 random digits per thread and a counter: unique, and cheap enough for every request. */
   newRequestId(): string {
-    return this.#idPrefix + (this.#idCount++).toString(36).padStart(6, '0');
+    if (this.#idDigits === lastDigits.length) {
+      this.#idStart = this.#idPrefix + (this.#idTurns++).toString(36).padStart(4, '0');
+      this.#idDigits = 0;
+    }
+    return this.#idStart + lastDigits[this.#idDigits++]!;
   }
 
   useSettings(settings: Settings): void {

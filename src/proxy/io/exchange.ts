@@ -9,9 +9,11 @@
  * newest one. It settles once, in one place. Once a byte of the answer has gone out nothing is repeated, and a broken
  * answer breaks the client's connection, so that a part can't pass for the whole.
  */
+
+import { assert } from '../../base/assert.ts';
 import type { Millis } from '../../base/ids.ts';
 import { hostOf, normalizePath, pathOf, redirectLocation, rewritePath } from '../../routing/rewrite.ts';
-import type { PoolView, RouteView, Settings } from '../../routing/snapshot.ts';
+import type { PoolView, RouteRow, RouteView, Settings } from '../../routing/snapshot.ts';
 import type { RefusalReason } from '../../scoreboard/layout.ts';
 import { type Failure, type FailureRule, failureRules } from '../errors.ts';
 import { isLoop, keptRequestId } from '../forwarding.ts';
@@ -66,7 +68,6 @@ export class Exchange {
   readonly settings: Settings;
   readonly id: string;
   readonly began: number;
-  readonly startedAt: number;
   readonly body: RequestBody;
   readonly route: RouteView | null;
   /** As the node gets it, after the route's rewrite. */
@@ -100,7 +101,6 @@ export class Exchange {
     this.#hold = this.context.holds.current!;
     this.settings = this.#hold.snapshot.settings;
     this.began = this.context.now();
-    this.startedAt = Date.now();
     this.id = keptRequestId(head, client.peer) ?? this.context.newRequestId();
     if (head.target !== '*') head.target = normalizePath(head.target);
     this.route = this.#match();
@@ -153,11 +153,10 @@ export class Exchange {
     if (this.client.secure?.serves(hostOf(head.authority)) === false)
       return this.refuse(421, 'misdirected', 'This connection is not for that host: open another for it.');
     if (route === null) return this.refuse(404, 'no-route', 'No route leads to this address.');
-    const { action } = route.row;
-    if (action.kind === 'redirect') return this.#redirect(action.to, action.status);
-    this.target = action.rewrite === null ? head.target : rewritePath(head.target, action.rewrite);
-    this.#enter(route.pool!);
-    this.placement!.pick();
+    if (route.pool === null) return this.#redirect(route.row);
+    this.target = route.rewrite === null ? head.target : rewritePath(head.target, route.rewrite);
+    this.#enter(route.pool);
+    this.placement!.pick(this.began);
   }
 
   /** Its client is over limits.perAddress.requests: nothing of it is forwarded, and the connection lives on. */
@@ -192,7 +191,7 @@ export class Exchange {
   /** The attempt was given back before anything was sent. */
   pickAgain(): void {
     this.attempt = null;
-    this.placement!.pick();
+    this.placement!.pick(this.context.now());
   }
 
   waitedTooLong(): void {
@@ -266,10 +265,10 @@ export class Exchange {
     this.attempt?.block();
   }
 
-  answerDone(): void {
+  answerDone(now: Millis): void {
     this.attempt = null;
-    this.settle('ok');
-    this.client.exchangeEnded(this.#closeAfter);
+    this.settle('ok', now);
+    this.client.exchangeEnded(this.#closeAfter, now);
   }
 
   // ---- what goes wrong at the node -------------------------------------------------------------------------------
@@ -314,15 +313,16 @@ export class Exchange {
 
   // ---- ends ------------------------------------------------------------------------------------------------------
 
-  #redirect(to: string, status: number): void {
-    const location = redirectLocation(to, {
+  #redirect({ action }: RouteRow): void {
+    assert(action.kind === 'redirect', 'a route has neither a pool nor an address to redirect to');
+    const location = redirectLocation(action.to, {
       host: hostOf(this.head.authority),
       target: this.head.target,
       scheme: this.client.peer.scheme,
     });
     if (location === null)
       this.refuse(400, 'bad-host', 'The address asked for leads elsewhere, but the request names no host.');
-    else this.answer(status, { detail: 'The resource is elsewhere.', location });
+    else this.answer(action.status, { detail: 'The resource is elsewhere.', location });
   }
 
   /** A request that is not forwarded, or no further. */
@@ -348,8 +348,9 @@ export class Exchange {
       this.client.lastRequest ||
       this.context.draining;
     this.bytesOut += writeOwn(this.client, { ...own, status, close, id: this.id, head: this.head });
-    this.settle(this.end);
-    this.client.exchangeEnded(close);
+    const now = this.context.now();
+    this.settle(this.end, now);
+    this.client.exchangeEnded(close, now);
   }
 
   /**
@@ -391,7 +392,7 @@ export class Exchange {
   }
 
   /** The one place where an exchange is counted. */
-  settle(end: End): void {
+  settle(end: End, now = this.context.now()): void {
     if (this.settled) return;
     this.settled = true;
     this.end = end;
@@ -402,7 +403,7 @@ export class Exchange {
     this.held?.settled();
     // Before anyone is told: a listener that throws must not keep the snapshot.
     this.context.holds.release(this.#hold);
-    countSettled(this);
-    if (this.settings.accessLog) this.context.options.onOutcome(outcomeOf(this));
+    countSettled(this, now);
+    if (this.settings.accessLog) this.context.options.onOutcome(outcomeOf(this, now));
   }
 }

@@ -241,7 +241,7 @@ export class Pipeline implements UpstreamUser {
     this.#state = 'idle';
     this.#seen = null;
     this.node.endPipeline(this);
-    this.upstream.release(this.idleMs);
+    this.upstream.release(this.node.context.now(), this.idleMs);
   }
 
   // ---- deadlines -------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
  * no other). Pools with a primary have ways of their own: write-placement.ts, read-placement.ts.
  */
 import { hash32 } from '../../base/hash.ts';
+import type { Millis } from '../../base/ids.ts';
 import { type Failure, type FailureRule, failureRules } from '../errors.ts';
 import { clientAddress } from '../forwarding.ts';
 import { hashKeyOf } from '../hash-key.ts';
@@ -50,31 +51,31 @@ export class Placement implements Waiter, PickFor {
 
   // ---- picking ---------------------------------------------------------------------------------------------------
 
-  pick(): void {
-    const index = this.choose();
-    if (index >= 0) this.attempt(index, false);
+  pick(now: Millis): void {
+    const index = this.choose(now);
+    if (index >= 0) this.attempt(index, false, now);
     else if (index === allFull) this.#wait();
     else if (this.#staleSlot === -1) this.without(index);
-    else this.#pickStale();
+    else this.#pickStale(now);
   }
 
   /** Index of a node, whose count in flight is raised; or what is said when there is none. */
-  protected choose(): number {
-    return this.pool.pick(this, this.context.now());
+  protected choose(now: Millis): number {
+    return this.pool.pick(this, now);
   }
 
   /** No other node is there: the one that only closed an idle connection gets another chance, on a new one. */
-  #pickStale(): void {
+  #pickStale(now: Millis): void {
     this.tried.splice(this.tried.indexOf(this.#staleSlot), 1);
     this.#staleSlot = -1;
-    const index = this.choose();
-    if (index >= 0) this.attempt(index, true);
+    const index = this.choose(now);
+    if (index >= 0) this.attempt(index, true, now);
     else if (index === allFull) this.#wait();
     else this.without(index);
   }
 
-  protected attempt(index: number, fresh: boolean): void {
-    this.exchange.begin(new Attempt(this.exchange, index, fresh));
+  protected attempt(index: number, fresh: boolean, now: Millis): void {
+    this.exchange.begin(new Attempt(this.exchange, index, { fresh, now }));
   }
 
   /** Nothing was chosen, for this reason. */
@@ -132,11 +133,12 @@ export class Placement implements Waiter, PickFor {
   /** Called by whoever frees a place: what goes wrong here is this exchange's affair, not the caller's. */
   tryAgain(): boolean {
     try {
-      const index = this.choose();
+      const now = this.context.now();
+      const index = this.choose(now);
       if (index === allFull) return false;
       this.#stopWaiting();
       if (index < 0) this.without(index);
-      else this.attempt(index, false);
+      else this.attempt(index, false, now);
     } catch (error) {
       this.exchange.threw(error);
     }
@@ -178,7 +180,7 @@ export class Placement implements Waiter, PickFor {
     if (next === 'none' || (next === 'paid' && !this.#enterBudget())) return false;
     attempt.node.count('retries');
     this.pool.count(next === 'free' ? 'freeRetries' : 'retries');
-    if (next === 'free') this.pick();
+    if (next === 'free') this.pick(this.context.now());
     else this.#pickLater();
     return true;
   }
@@ -211,7 +213,7 @@ export class Placement implements Waiter, PickFor {
     this.#backoff = setTimeout(() => {
       this.#backoff = null;
       try {
-        this.pick();
+        this.pick(this.context.now());
       } catch (error) {
         this.exchange.threw(error);
       }

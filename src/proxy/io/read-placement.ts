@@ -234,7 +234,7 @@ export class ReadPlacement extends Placement implements WaitingRead {
     if (mayRepeat && (failure === 'refused' || failure === 'connect-timeout')) {
       this.lastFailure = failure;
       this.#room.refused(this, attempt.node.row.slot, context.hrtime());
-      this.pick();
+      this.pick(context.now());
       return true;
     }
     const again = failure === 'reset' && !attempt.reused && mayRepeat;
@@ -245,9 +245,9 @@ export class ReadPlacement extends Placement implements WaitingRead {
     return true;
   }
 
-  protected override attempt(index: number, fresh: boolean): void {
+  protected override attempt(index: number, fresh: boolean, now: Millis): void {
     if (this.#via === 'readsPrimary') this.#room.goes(this);
-    super.attempt(index, fresh);
+    super.attempt(index, fresh, now);
   }
 
   // ---- waiting ---------------------------------------------------------------------------------------------------
@@ -272,13 +272,14 @@ export class ReadPlacement extends Placement implements WaitingRead {
   }
 
   leaves(): boolean {
-    if (this.context.now() < this.#notBefore) return false;
+    const now = this.context.now();
+    if (now < this.#notBefore) return false;
     try {
       const index = this.choose();
       if (index === mustWait || index === allFull) return false;
       this.#stopWaiting();
       if (index < 0) this.without(index);
-      else this.attempt(index, false);
+      else this.attempt(index, false, now);
     } catch (error) {
       this.exchange.threw(error);
     }

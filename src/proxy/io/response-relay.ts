@@ -27,6 +27,14 @@ const headSlice = 2 * 1024;
 
 type Body = 'head' | 'none' | 'sized' | 'raw' | 'data' | 'wrap' | 'bare' | 'done';
 
+/** Bytes behind a head. */
+interface Range {
+  readonly from: number;
+  readonly to: number;
+  /** The same as a string; null: it was not made. */
+  readonly text: string | null;
+}
+
 export class ResponseRelay {
   readonly #attempt: Attempt;
   readonly #exchange: Exchange;
@@ -82,7 +90,9 @@ export class ResponseRelay {
       if (typeof head === 'string') return attempt.answerRefused(head);
       // Where it ends in the bytes that were read.
       const at = from + end - before;
-      if (head.status >= 200) return this.#final(head, bytes, { from: at, to });
+      // A part of a string costs less than another look at the bytes.
+      if (head.status >= 200)
+        return this.#final(head, bytes, { from: at, to, text: sliced === to ? text.slice(end) : null });
       if (head.status === 101) return attempt.switchProtocols(head, Buffer.from(bytes.subarray(at, to)));
       if (++this.#interim > maxInterim) return attempt.answerRefused(`more than ${maxInterim} interim answers`);
       attempt.interim(head);
@@ -106,7 +116,7 @@ export class ResponseRelay {
   }
 
   /** Writes the client's head and what came of the body with it. */
-  #final(head: ResponseHead, bytes: Buffer, range: { from: number; to: number }): void {
+  #final(head: ResponseHead, bytes: Buffer, range: Range): void {
     const attempt = this.#attempt;
     const exchange = this.#exchange;
     if (!attempt.answerBegins(head)) return attempt.bodyUnread(range.to - range.from);
@@ -150,7 +160,7 @@ export class ResponseRelay {
   }
 
   /** The head and the first bytes of the body in one write. Returns where the answer's bytes end; -1 after a fault. */
-  #firstBytes(text: string, bytes: Buffer, range: { from: number; to: number }): number {
+  #firstBytes(text: string, bytes: Buffer, range: Range): number {
     const { from, to } = range;
     const exchange = this.#exchange;
     switch (this.#body) {
@@ -161,7 +171,8 @@ export class ResponseRelay {
         const stop = Math.min(to, from + this.#left);
         this.#left -= stop - from;
         if (this.#writeInPlace(text, bytes, { from, to: stop })) return stop;
-        exchange.write(stop > from ? text + bytes.latin1Slice(from, stop) : text);
+        if (stop === from) exchange.write(text);
+        else exchange.write(text + (range.text !== null && stop === to ? range.text : bytes.latin1Slice(from, stop)));
         // A small answer: the next one is likely small, too.
         if (this.#left === 0 && stop - from < inPlaceBytes) this.#upstream.useShared();
         return stop;

@@ -1,5 +1,6 @@
 /** What is counted and told when an exchange has ended. */
 
+import type { Millis } from '../../base/ids.ts';
 import { bucketOf } from '../../scoreboard/histogram.ts';
 import { listenerCounters, poolCounters, routeCounters } from '../../scoreboard/layout.ts';
 import { counterRow } from '../../scoreboard/scoreboard.ts';
@@ -18,7 +19,7 @@ const poolRequests = poolCounters.indexOf('requests');
 /** Column of a status's class, counted from the first. 499 is no status that anyone was sent: it counts as an abort. */
 const classOf = (status: number): number => Math.min(Math.max(Math.floor(status / 100), 1), 5) - 1;
 
-export function countSettled(exchange: Exchange): void {
+export function countSettled(exchange: Exchange, now: Millis): void {
   const { counters } = exchange.context;
   const { status } = exchange;
   const listener = counterRow.listener(exchange.client.listener.slot);
@@ -30,15 +31,14 @@ export function countSettled(exchange: Exchange): void {
   if (exchange.end === 'bad_request') counters[listener + listenerAt.badRequests]!++;
   if (status === 101) counters[listener + listenerAt.tunnels]!++;
   if (exchange.route !== null) {
-    const route = counterRow.route(exchange.route.row.slot);
+    const route = counterRow.route(exchange.route.slot);
     counters[route + routeRequests]!++;
     if (status !== 499) counters[route + routeStatus + classOf(status)]!++;
   }
   if (exchange.pool !== null) {
     const { slot } = exchange.pool.row;
     counters[counterRow.pool(slot) + poolRequests]!++;
-    if (status !== 101)
-      counters[counterRow.poolHistogram(slot) + bucketOf((exchange.context.now() - exchange.began) * 1000)]!++;
+    if (status !== 101) counters[counterRow.poolHistogram(slot) + bucketOf((now - exchange.began) * 1000)]!++;
   }
 }
 
@@ -59,8 +59,9 @@ export function countListener(
 }
 
 /** The line of the access log. Made only when one is kept. */
-export function outcomeOf(exchange: Exchange): Outcome {
+export function outcomeOf(exchange: Exchange, now: Millis): Outcome {
   const { head, last, client, route } = exchange;
+  const durationMs = now - exchange.began;
   return {
     id: exchange.id,
     client: clientAddress(head, client.peer),
@@ -71,8 +72,8 @@ export function outcomeOf(exchange: Exchange): Outcome {
     status: exchange.status,
     bytesIn: head.raw.length + exchange.body.bytes,
     bytesOut: exchange.bytesOut,
-    durationMs: exchange.context.now() - exchange.began,
-    startedAt: exchange.startedAt,
+    durationMs,
+    startedAt: Date.now() - durationMs,
     listener: client.listener.name,
     route: route?.row.name ?? '',
     pool: exchange.pool?.row.name ?? '',

@@ -12,6 +12,7 @@
  */
 import { connect, type Socket, type TcpSocketConnectOpts } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import type { Millis } from '../../base/ids.ts';
 import { Timed } from '../../base/wheel.ts';
 import { threadCell } from '../../scoreboard/layout.ts';
 import { connectFailure, type Failure } from '../errors.ts';
@@ -157,12 +158,11 @@ export class Upstream extends Timed {
   }
 
   /** Given back by its user after an answer that ended cleanly. `idleMs`: how long the node is known to keep it; `doubtful`: it may not. */
-  release(idleMs: number, doubtful = false): void {
+  release(now: Millis, idleMs: Millis, doubtful = false): void {
     this.user = null;
     // An answer that was read into an own buffer is likely followed by one that is worth it.
     if (this.#context.buffers.scarce) this.useShared();
     this.served++;
-    const now = this.#context.now();
     // Old from the start: a request that may not be sent again gets another.
     this.idleSince = doubtful ? Number.NEGATIVE_INFINITY : now;
     this.state = 'idle';

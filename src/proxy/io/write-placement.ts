@@ -73,9 +73,9 @@ export class WritePlacement extends Placement implements ParkedWrite {
     return index;
   }
 
-  protected override attempt(index: number, fresh: boolean): void {
+  protected override attempt(index: number, fresh: boolean, now: Millis): void {
     this.#room.goes(this);
-    super.attempt(index, fresh);
+    super.attempt(index, fresh, now);
   }
 
   protected override without(reason: number): void {
@@ -176,7 +176,7 @@ export class WritePlacement extends Placement implements ParkedWrite {
       const index = this.choose();
       if (index === mustPark || index === allFull) return false;
       this.#unpark();
-      if (index >= 0) this.attempt(index, false);
+      if (index >= 0) this.attempt(index, false, this.context.now());
       else this.#refuse();
     } catch (error) {
       this.exchange.threw(error);
