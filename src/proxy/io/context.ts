@@ -115,12 +115,16 @@ export class Context {
     return tickMs;
   }
 
-  /** One turn of the wheel; also the heartbeat that the control thread watches. */
+  /** The heartbeat that the control thread watches, and what may not wait: ends of leases. */
   tick(): void {
     this.scoreboard.lines[this.#line + threadCell.heartbeat]!++;
     this.#updateDate();
-    this.wheel.advance(performance.now());
     this.writes.look();
+  }
+
+  /** One turn of the wheel. */
+  expire(): void {
+    this.wheel.advance(performance.now());
   }
 
   #updateDate(): void {

@@ -67,9 +67,18 @@ export class Engine implements EngineContract {
     this.#ticker = setInterval(() => this.#tick(), this.#context.tickMs);
   }
 
+  /**
+   * Deadlines come behind what sockets have to say in this turn: when the thread stood still for longer than a deadline, the
+   * answer that it waits for may have been there all the time.
+   */
   #tick(): void {
+    this.#guard(() => this.#context.tick());
+    setImmediate(() => this.#guard(() => this.#context.expire()));
+  }
+
+  #guard(run: () => void): void {
     try {
-      this.#context.tick();
+      run();
     } catch (error) {
       this.#context.exception('the timing wheel', error);
     }

@@ -177,6 +177,37 @@ describe('a client that is slow to send its body', () => {
   });
 });
 
+describe('a thread that stood still for longer than a deadline', () => {
+  const standStill = (ms: number): void => {
+    const until = performance.now() + ms;
+    while (performance.now() < until);
+  };
+  const shortOnes = { connectTimeout: 300, responseTimeout: 300 };
+
+  it('looks first whether the answer that it waits for is there', async () => {
+    const { world, node } = await setup({ pool: { upstream: { ...upstream, ...shortOnes } } });
+    node.respond = (request, connection) => {
+      sayWhat(request, connection);
+      standStill(700);
+    };
+    const client = world.client();
+    await client.send(get('/a'));
+    expect((await client.answers(1)).map(statusOf)).toEqual([200]);
+    expect(world.count('timeouts')).toBe(0);
+  });
+
+  it('and whether it is connected', async () => {
+    const { world } = await setup({ pool: { upstream: { ...upstream, ...shortOnes } } });
+    const client = world.client();
+    await client.send(get('/a'));
+    // In the turn in which the engine has begun to connect.
+    while (world.count('connects') === 0) await new Promise((resolve) => setImmediate(resolve));
+    standStill(700);
+    expect((await client.answers(1)).map(statusOf)).toEqual([200]);
+    expect(world.count('connectErrors')).toBe(0);
+  });
+});
+
 describe('a client over maxConnections', () => {
   it('is let go though it goes on sending', async () => {
     const { world, scope } = await setup({ settings: { limits: { ...settings.limits, maxConnections: 0 } } });
