@@ -393,12 +393,14 @@ export function coordinatorContract(name: string, make: () => Promise<Coordinato
   });
 
   describe(`${name}: write leases`, () => {
-    /** This epoch is the pool's first, and open. */
-    const open = async (pool: string, epoch: number): Promise<PoolRecord> => {
-      const record = poolRecord({ pool, epoch });
+    /** Agreed, and known here: a follower may hear of it after it was answered. */
+    const agree = async (record: PoolRecord): Promise<PoolRecord> => {
       await good(coordinator.propose(change(record)));
+      await good(coordinator.pools());
       return record;
     };
+    /** This epoch is the pool's first, and open. */
+    const open = (pool: string, epoch: number): Promise<PoolRecord> => agree(poolRecord({ pool, epoch }));
 
     it('are given for exactly the open epoch, and for nothing else', async () => {
       expect(await bad(coordinator.writeLease('app', 1))).toEqual({ kind: 'not-open', pool: 'app', open: null });
@@ -408,12 +410,11 @@ export function coordinatorContract(name: string, make: () => Promise<Coordinato
         expect(await bad(coordinator.writeLease('app', epoch))).toEqual({ kind: 'not-open', pool: 'app', open: 4 });
       }
       expect(await bad(coordinator.writeLease('other', 4))).toMatchObject({ kind: 'not-open', open: null });
-      const pending = next(record, { phase: 'pending', epoch: 5, target: targetOf('b') });
-      await good(coordinator.propose(change(pending)));
+      const pending = await agree(next(record, { phase: 'pending', epoch: 5, target: targetOf('b') }));
       for (const epoch of [4, 5]) {
         expect(await bad(coordinator.writeLease('app', epoch))).toEqual({ kind: 'not-open', pool: 'app', open: null });
       }
-      await good(coordinator.propose(change(next(pending, { phase: 'open' }))));
+      await agree(next(pending, { phase: 'open' }));
       expect((await good(coordinator.writeLease('app', 5))).epoch).toBe(5);
       expect(await bad(coordinator.writeLease('app', 4))).toEqual({ kind: 'not-open', pool: 'app', open: 5 });
     });
