@@ -150,11 +150,12 @@ describe('a set that is full', () => {
 });
 
 describe('several threads', () => {
-  const start = async (start: Omit<ClientsStart, 'buffers' | 'thread'>, threads: number) => {
+  const start = async (start: Omit<ClientsStart, 'buffers' | 'thread' | 'open'>, threads: number) => {
     const scope = testScope();
     const { board, clients } = table(threads);
+    const open = new SharedArrayBuffer((start.keys + 1) * 4);
     const workers = Array.from({ length: threads }, (_, thread) => {
-      const workerData: ClientsStart = { ...start, buffers: board.buffers, thread };
+      const workerData: ClientsStart = { ...start, buffers: board.buffers, thread, open };
       const worker = new Worker(new URL('./clients-thread.ts', import.meta.url), { workerData });
       scope.own({ stop: () => worker.terminate().then(() => {}) });
       return worker;
