@@ -5,9 +5,8 @@ import { Load } from '../../helpers/load.ts';
 import { until } from '../../helpers/poll.ts';
 import { freePort } from '../../helpers/ports.ts';
 import type { Scope } from '../../helpers/scope.ts';
+import { patient } from './members.ts';
 import { failoverOf, type PoolShown, type ReplicaNode, Writers } from './world.ts';
-
-export const patient = { withinMs: 60_000 };
 
 type NodeShown = PoolShown['nodes'][number] & { readonly detail: string };
 

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { until } from '../../helpers/poll.ts';
 import { testScope } from '../../helpers/scope.ts';
-import { follows, Link, patient, startAlone } from './alone.ts';
-import { going } from './members.ts';
-import { poolOf, startReplicaNodes } from './world.ts';
+import { type Alone, follows, Link, startAlone } from './alone.ts';
+import { going, patient } from './members.ts';
+import { poolOf, type ReplicaNode, startReplicaNodes, type Writers } from './world.ts';
 
 const automatic = { failback: 'automatic', recoveryWait: '1s' };
 
@@ -37,18 +37,24 @@ it('failback: automatic brings the preferred primary back by itself, and fails n
   expect(await alone.metric('failover_changes_total{pool="app",reason="failback"}')).toBe(1);
 }, 300_000);
 
+/** Under writing clients `a` dies, `b` takes over, and `a` is back as a replica of it. */
+async function replaced(alone: Alone, a: ReplicaNode, b: ReplicaNode): Promise<Writers> {
+  const writers = alone.writers();
+  await until('b has writes', async () => (await b.newest()) !== null, patient);
+  await going([writers]);
+  await a.kill();
+  await alone.state({ primary: 'b', epoch: 2, sent: true });
+  await a.start();
+  await alone.state({ state: 'NORMAL', primary: 'b' });
+  return writers;
+}
+
 it('failback: automatic does not begin while that node lacks writes, and the pause of a try that must fail is spared', async () => {
   const scope = testScope();
   // What `a` gets as a replica it shows after an hour, or when it is started anew.
   const [a, b] = await startReplicaNodes(scope, ['a', 'b'], { lags: [3_600_000, 0] });
   const alone = await startAlone(scope, poolOf([a!, b!], automatic));
-  const writers = alone.writers();
-  await until('b has writes', async () => (await b!.newest()) !== null, patient);
-  await going([writers]);
-  await a!.kill();
-  await alone.state({ primary: 'b', epoch: 2, sent: true });
-  await a!.start();
-  await alone.state({ state: 'NORMAL', primary: 'b' });
+  const writers = await replaced(alone, a!, b!);
   await alone.logged(/failback to a waits: it is at \d+, b was at \d+/);
   await going([writers], 200);
   expect(await alone.shown()).toMatchObject({ primary: 'b', epoch: 2, state: 'NORMAL' });
@@ -138,13 +144,7 @@ it('minInterval: a second failover so soon does not come by itself, and an opera
   const scope = testScope();
   const [a, b] = await startReplicaNodes(scope, ['a', 'b']);
   const alone = await startAlone(scope, poolOf([a!, b!], { minInterval: '1h' }));
-  const writers = alone.writers();
-  await until('b has writes', async () => (await b!.newest()) !== null, patient);
-  await going([writers]);
-  await a!.kill();
-  await alone.state({ primary: 'b', epoch: 2, sent: true });
-  await a!.start();
-  await alone.state({ state: 'NORMAL', primary: 'b' });
+  const writers = await replaced(alone, a!, b!);
   await going([writers]);
   // Only where each write is on both, either may die.
   const rests = (node: string): RegExp => new RegExp(`^${node} is down, (\\d+) s before another failover may come$`);

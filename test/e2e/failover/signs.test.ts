@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { until } from '../../helpers/poll.ts';
 import { freePort } from '../../helpers/ports.ts';
 import { type Scope, testScope } from '../../helpers/scope.ts';
-import { type Alone, follows, patient, startAlone } from './alone.ts';
-import { going } from './members.ts';
+import { type Alone, follows, startAlone } from './alone.ts';
+import { going, patient } from './members.ts';
 import { poolOf, ReplicaNode, startReplicaNodes } from './world.ts';
 
 /** Two nodes that don't know each other, and each take themselves for the primary if `second` does not say otherwise. */
