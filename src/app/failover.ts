@@ -181,6 +181,8 @@ export class Failover {
   command(command: FailoverCommand): Promise<CommandAnswer> {
     const why = 'no answer in time; failover status shows what came of it';
     if (this.#closed) return Promise.resolve({ ok: false, error: { kind: 'failed', why: 'this process ends' } });
+    // Who asks may know more of the cluster than the last look told: a leader that gave up has no say in who is fit.
+    this.look();
     this.#command += 1;
     const id = this.#command;
     return new Promise((resolve) => {
