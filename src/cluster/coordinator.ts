@@ -231,6 +231,9 @@ export interface Coordinator {
   history(after: number, options?: ReadOptions): Answer<Read<readonly HistoryEvent[]>>;
   /** Any command. Results that refuse it come as errors. */
   propose(command: Command, options?: WriteOptions): Answer<Written<CommandResult>>;
-  /** Leave to write under exactly this epoch; `not-open` if it is not the pool's open one, as far as this member knows. */
+  /**
+   * Leave to write under exactly this epoch; `not-open` if it is not the pool's open one. What was acknowledged to this
+   * member before it asked is seen; what was acknowledged to another one only once it is applied here.
+   */
   writeLease(pool: string, epoch: number): Answer<WriteLease>;
 }

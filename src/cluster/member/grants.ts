@@ -1,7 +1,11 @@
 /**
  * Leave to write: the leader's side (2.3, 2.6, 2.7).
  *
- *   asked --in the configuration, epoch open--> a round begun after this --confirmed, still so--> granted
+ *   asked --> a round begun after this --confirmed--> all that was committed then is applied here
+ *         --in the configuration, epoch open--> granted
+ *
+ * Before that it is not refused either: who asks may know more. What a quorum has may be applied there and not here yet,
+ * where this leader's own disk is the slowest, or nothing of its own term is committed.
  *
  * The asker counts from when it sent; so whatever is granted here is over, on our clock, by when the request came + L +
  * drift. A new leader knows nothing of its predecessors' grants but that none was asked for later than agreement's
@@ -32,7 +36,6 @@ export class Grants {
 
   ask(from: MemberId, wish: { readonly pool: string; readonly epoch: number }, reply: Reply): void {
     const cameAt = this.#core.now;
-    if (!this.#may(from, wish)) return this.#refuse(from, wish.pool, reply);
     const { term } = this.#agreement.status;
     this.#agreement.read(false, (index) => {
       const status = this.#agreement.status;

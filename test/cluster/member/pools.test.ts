@@ -64,6 +64,39 @@ describe('2.6 leave to write follows the agreed record', () => {
     }
   });
 
+  it('who was answered that it is open gets leave, also while the leader’s own disk is behind those of the others', () => {
+    const lab = Lab.of(3);
+    lab.start();
+    const leader = lab.form();
+    const [asker] = lab.followers();
+    // Its reports come so late that the entry is committed by the followers alone, and applied there before it is here.
+    leader.diskDelay = 800;
+    expect(lab.answer(asker!.name, propose(first))).toMatchObject({ ok: true });
+    expect(leader.up.replica.pools.openEpoch('app')).toBe(null);
+    leaseOf(lab.answer(asker!.name, wish));
+  });
+
+  it('who was answered that it is open gets leave of a new leader that does not know yet that this is committed', () => {
+    const lab = Lab.of(3);
+    lab.start();
+    const leader = lab.form();
+    const [asker, other] = lab.followers();
+    const end = other!.up.status().raft!.lastIndex;
+    const call = lab.call(leader.name, propose(first));
+    // It has the entry, and is not told that it is committed.
+    expect(lab.run(1000, () => other!.up.status().raft!.lastIndex > end)).toBe(true);
+    lab.cut.add(`${leader.name}>${other!.name}`);
+    expect(lab.run(1000, () => leader.answers.has(call) && asker!.up.replica.pools.openEpoch('app') === 1)).toBe(true);
+    lab.crash(leader.name);
+    // The first entry of the next term is committed late: it needs the asker’s disk.
+    asker!.diskDelay = 400;
+    const leads = (): boolean => other!.up.status().raft?.role === 'leader';
+    lab.step(other!.name, { kind: 'tick' });
+    expect(lab.run(20_000, () => leads() && asker!.up.status().leader !== null)).toBe(true);
+    expect(other!.up.replica.pools.openEpoch('app')).toBe(null);
+    leaseOf(lab.answer(asker!.name, wish));
+  });
+
   it('a change that leaves the epoch open stops nobody’s writes', () => {
     const { lab, leader, followers } = formed(3);
     for (const { name } of followers) lab.part(leader.name, name);
