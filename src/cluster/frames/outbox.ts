@@ -21,16 +21,28 @@ export interface Outgoing {
 export interface OutboxLimits {
   readonly smallBytes: Bytes;
   readonly smallCount: number;
+  /** One message may wait whatever its size. */
+  readonly largeBytes: Bytes;
   readonly largeCount: number;
 }
 
-export const outboxLimits: OutboxLimits = { smallBytes: 8 * 1024 * 1024, smallCount: 4096, largeCount: 4 };
+/**
+ * Large: what a leader takes that is not committed yet. All that agreement has under way to one member fits in (4 MiB, 64
+ * appends), and so do writes that are handed on: one that is dropped here is said again only after its time-out.
+ */
+export const outboxLimits: OutboxLimits = {
+  smallBytes: 8 * 1024 * 1024,
+  smallCount: 4096,
+  largeBytes: 16 * 1024 * 1024,
+  largeCount: 512,
+};
 
 export class Outbox {
   readonly #limits: OutboxLimits;
   #small: Outgoing[] = [];
   #smallBytes = 0;
   #large: Outgoing[] = [];
+  #largeBytes = 0;
   /** Bytes of the first large message that have gone. */
   #offset = 0;
   /** After each piece of a large message small ones go first; after so many of them a piece of the large one. */
@@ -44,9 +56,13 @@ export class Outbox {
     return this.#small.length + this.#large.length;
   }
 
-  /** Bytes that wait in the lane of small messages. */
+  /** Bytes that wait in each lane; of the large message that has begun all count. */
   get smallBytes(): Bytes {
     return this.#smallBytes;
+  }
+
+  get largeBytes(): Bytes {
+    return this.#largeBytes;
   }
 
   /** What was dropped for it; the message itself, if nothing older could be. */
@@ -69,9 +85,19 @@ export class Outbox {
 
   #pushLarge(message: Outgoing): readonly Outgoing[] {
     this.#large.push(message);
-    if (this.#large.length <= this.#limits.largeCount) return [];
-    const oldest = this.#large.findIndex((one, at) => one.droppable && (at > 0 || this.#offset === 0));
-    return this.#large.splice(oldest === -1 ? this.#large.length - 1 : oldest, 1);
+    this.#largeBytes += message.bytes.byteLength;
+    const dropped: Outgoing[] = [];
+    while (this.#large.length > 1 && this.#isTooLarge()) {
+      const oldest = this.#large.findIndex((one, at) => one.droppable && (at > 0 || this.#offset === 0));
+      const [out] = this.#large.splice(oldest === -1 ? this.#large.length - 1 : oldest, 1);
+      this.#largeBytes -= out!.bytes.byteLength;
+      dropped.push(out!);
+    }
+    return dropped;
+  }
+
+  #isTooLarge(): boolean {
+    return this.#large.length > this.#limits.largeCount || this.#largeBytes > this.#limits.largeBytes;
   }
 
   /** The next record and the message that it is of; null if nothing waits. */
@@ -91,6 +117,7 @@ export class Outbox {
     const last = this.#offset === of.bytes.byteLength;
     if (last) {
       this.#large.shift();
+      this.#largeBytes -= of.bytes.byteLength;
       this.#offset = 0;
     }
     return { piece: { form: of.form, kind: of.kind, number: of.number, last, total: of.bytes.byteLength, bytes }, of };
@@ -101,7 +128,7 @@ export class Outbox {
     const all = [...this.#small, ...this.#large];
     this.#small = [];
     this.#large = [];
-    this.#smallBytes = 0;
+    this.#smallBytes = this.#largeBytes = 0;
     this.#offset = 0;
     return all;
   }

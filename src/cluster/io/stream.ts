@@ -154,4 +154,4 @@ export class SealedStream {
 }
 
 /** The bounds of what waits for a peer that does not read our answers: beyond it the connection is ended. */
-export const answerLimits = { ...outboxLimits, smallCount: 1024 };
+export const answerLimits = { ...outboxLimits, smallCount: 1024, largeCount: 4 };

@@ -10,7 +10,7 @@ import {
   type Whole,
 } from '../../../src/cluster/frames/record.ts';
 
-const limits = { smallBytes: 1000, smallCount: 4, largeCount: 2 };
+const limits = { smallBytes: 1000, smallCount: 4, largeBytes: 4 * pieceMax, largeCount: 2 };
 const message = (number: number, size: number, droppable = true): Outgoing => ({
   form: droppable ? 'message' : 'request',
   kind: 1,
@@ -54,6 +54,27 @@ describe('outbox', () => {
     ]);
   });
 
+  it('large ones are bounded by their bytes too, and one alone may be of any size', () => {
+    const outbox = new Outbox({ ...limits, largeCount: 100 });
+    for (const number of [1, 2, 3]) expect(outbox.push(message(number, pieceMax + 1))).toEqual([]);
+    expect(outbox.push(message(4, 2 * pieceMax)).map((one) => one.number)).toEqual([1, 2]);
+    expect(outbox.largeBytes).toBe(3 * pieceMax + 1);
+    expect(outbox.push(message(5, 9 * pieceMax)).map((one) => one.number)).toEqual([3, 4]);
+    while (outbox.next() !== null);
+    expect(outbox.largeBytes).toBe(0);
+    for (const number of [1, 2]) outbox.push(message(number, 2 * pieceMax, false));
+    expect(outbox.push(message(3, 2 * pieceMax, false)).map((one) => one.number)).toEqual([3]);
+    outbox.clear();
+    expect(outbox.largeBytes).toBe(0);
+  });
+
+  it('holds all that agreement has under way to one member', () => {
+    const outbox = new Outbox();
+    for (let number = 0; number < 64; number++) expect(outbox.push(message(number, 2 * pieceMax))).toEqual([]);
+    const wide = new Outbox();
+    for (let number = 0; number < 16; number++) expect(wide.push(message(number, 8 * pieceMax))).toEqual([]);
+  });
+
   it('a stream of small messages does not starve a large one', () => {
     const outbox = new Outbox({ ...limits, smallCount: 1000 });
     outbox.push(message(1, pieceMax * 2));
@@ -63,14 +84,16 @@ describe('outbox', () => {
   });
 
   it('whatever is pushed stays within the bounds', () => {
-    const push = fc.record({ size: fc.integer({ min: 0, max: 1200 }), droppable: fc.boolean(), take: fc.boolean() });
+    const size = fc.oneof(fc.integer({ min: 0, max: 1200 }), fc.integer({ min: pieceMax + 1, max: 3 * pieceMax }));
+    const push = fc.record({ size, droppable: fc.boolean(), take: fc.boolean() });
     fc.assert(
       fc.property(fc.array(push), (pushes) => {
         const outbox = new Outbox(limits);
         return pushes.every(({ size, droppable, take }, at) => {
           outbox.push(message(at % 256, size, droppable));
           if (take) outbox.next();
-          return outbox.count <= limits.smallCount && outbox.smallBytes <= limits.smallBytes;
+          const isSmall = outbox.smallBytes <= limits.smallBytes && outbox.largeBytes <= limits.largeBytes;
+          return isSmall && outbox.count <= limits.smallCount + limits.largeCount;
         });
       }),
     );

@@ -66,6 +66,18 @@ describe('messages', () => {
     expect(b.transport.guests()).toHaveLength(1);
   });
 
+  it('large messages that are said together all come, each once', async () => {
+    const [a, b] = [await host(1), await host(2)];
+    const kinds = Array.from({ length: 48 }, (_, n) => n);
+    // Before the first is dialled for, and over an open connection.
+    for (const round of [1, 2]) {
+      for (const kind of kinds) expect(a.transport.send(b.address, kind, new Uint8Array(4 * pieceMax))).toBe(true);
+      await until('all came', () => b.messages.length === round * kinds.length);
+      expect(b.messages.slice(-kinds.length).map((one) => one.kind)).toEqual(kinds);
+    }
+    expect(a.transport.counts.unsent).toBe(0);
+  });
+
   it('names are resolved', async () => {
     const [a, b] = [await host(1), await host(2)];
     const named = b.address.replace('127.0.0.1', 'localhost');
@@ -143,7 +155,7 @@ describe('messages', () => {
   });
 
   it('what waits for a peer that is being dialled is bounded, the oldest goes', async () => {
-    const outbox = { smallBytes: 10_000, smallCount: 10, largeCount: 1 };
+    const outbox = { smallBytes: 10_000, smallCount: 10, largeBytes: 10_000, largeCount: 1 };
     const [a, b] = [await host(1, { limits: { outbox } }), await host(2)];
     a.transport.send(b.address, 255, bytes('kept'), { droppable: false });
     for (let n = 0; n < 100; n++) a.transport.send(b.address, n, bytes('x'));
