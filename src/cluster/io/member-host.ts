@@ -197,7 +197,7 @@ export class MemberHost {
   }
 
   status(): MemberStatus {
-    return this.#member.status();
+    return this.#member.status(this.#clocks.now());
   }
 
   /** Other keys, the sealing one first; at least one, unless it was opened without. */

@@ -84,7 +84,12 @@ export class Agreement {
 
   /** What a leader would stamp now. */
   get agreedNow(): Millis {
-    return this.#core.rules.stamp(this.clock.now(this.#core.now), this.replica.now);
+    return this.agreedAt(this.#core.now);
+  }
+
+  /** What it would stamp then. `now`: not before the last step. */
+  agreedAt(now: Millis): Millis {
+    return this.#core.rules.stamp(this.clock.now(now), this.replica.now);
   }
 
   /**

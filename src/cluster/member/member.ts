@@ -113,7 +113,8 @@ export class Member {
     return this.#house?.agreement.raft.mayRead(now) ?? false;
   }
 
-  status(): MemberStatus {
+  /** `now`: between two steps the agreed time goes on; all else is as of the last one. */
+  status(now: Millis = this.#core.now): MemberStatus {
     const core = this.#core;
     const house = this.#house;
     const raft = house?.agreement.status ?? null;
@@ -127,7 +128,7 @@ export class Member {
       term: raft?.term ?? 0,
       missing: this.#watchman.missing(raft).map((id) => core.book.nameOf(id)),
       members: this.#watchman.lines(raft),
-      agreedNow: house?.agreement.agreedNow ?? 0,
+      agreedNow: house?.agreement.agreedAt(Math.max(core.now, now)) ?? 0,
       calls: house?.calls.size ?? 0,
     };
   }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { realClocks } from '../../../src/cluster/io/clocks.ts';
 import { type MemberHostOptions, nowhere } from '../../../src/cluster/io/member-options.ts';
 import type { Telling } from '../../../src/cluster/member/contract.ts';
 import { defaultLimits } from '../../../src/cluster/replica/model.ts';
@@ -225,5 +226,22 @@ describe('alone, and for failover', () => {
     expect((await coordinator.propose(change(pending))).ok).toBe(true);
     await until('all are told', () => moving.length === 3);
     expect([...moving].sort()).toEqual(['m1 app', 'm2 app', 'm3 app']);
+  });
+});
+
+describe('the agreed time that a member shows', () => {
+  afterEach(removeFolders);
+
+  it('is that of now, not that of the last thing that happened to it', async () => {
+    let ahead = 0;
+    const now = () => realClocks.now() + ahead;
+    const members = await Members.of(1);
+    const host = await members.start(members.seats[0]!, { ...alone, clocks: { ...realClocks, now } });
+    await members.led();
+    const before = host.status().agreedNow;
+    ahead = 60_000; // nothing of this process runs between these lines
+    expect(host.status().agreedNow).toBeGreaterThanOrEqual(before + 60_000);
+    ahead = 0;
+    await members.close();
   });
 });
