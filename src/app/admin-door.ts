@@ -38,8 +38,8 @@ export class AdminDoor {
     const old = this.#server;
     const oldAddress = this.#asked;
     const overlap = old !== null && oldAddress !== null && samePort(oldAddress, address);
-    // 127.0.0.1:9090 to 0.0.0.0:9090: the new one can only open when the old one is closed.
-    if (overlap) await old.close();
+    // 127.0.0.1:9090 to 0.0.0.0:9090: the new one can only open when the old one listens no more.
+    if (overlap) this.#leave(old);
     const opened = await this.#serve(address);
     if (opened.ok) {
       this.#server = opened.value;
@@ -50,11 +50,13 @@ export class AdminDoor {
     if (overlap) {
       const back = await this.#serve(oldAddress);
       this.#server = back.ok ? back.value : null;
+      this.#asked = back.ok ? oldAddress : null;
       if (!back.ok) this.#log.error(back.error);
     }
     return opened;
   }
 
+  /** It listens no more when this returns. */
   #leave(old: AdminServer): void {
     this.#left.add(old);
     void old.close(movedWithinMs).then(() => this.#left.delete(old));

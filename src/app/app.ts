@@ -11,7 +11,7 @@ import { parse } from 'yaml';
 import type { AdminActions, AuditEntry, ReadinessFacts, ReloadResult, WishChange } from '../admin/actions.ts';
 import { type Millis, nodeId } from '../base/ids.ts';
 import { err, ok, type Result } from '../base/result.ts';
-import type { Config, ListenAddress, Problem } from '../config/model.ts';
+import type { AdminConfig, Config, ListenAddress, Problem } from '../config/model.ts';
 import { renderConfig } from '../config/print.ts';
 import { problemLine } from '../config/render-problems.ts';
 import { createObserver, type Observer } from '../observe/io/observer.ts';
@@ -20,7 +20,7 @@ import type { Stats } from '../observe/stats-model.ts';
 import { AdminDoor } from './admin-door.ts';
 import { needsRestart } from './changes.ts';
 import { type ClusterEnd, ClusterMember } from './cluster-member.ts';
-import type { Control, Loaded } from './control.ts';
+import type { Applied, Control, Loaded } from './control.ts';
 import { primaryKept } from './failover-reload.ts';
 import { FailoverRoom } from './failover-room.ts';
 import type { Log } from './log.ts';
@@ -66,6 +66,8 @@ export class App {
   #solo: SoloMember | null = null;
   #failover: FailoverRoom | null = null;
   #tokenKey: Uint8Array | null = null;
+  /** That the admin API asks for: the one of the config in force, or of the one that is being brought in force. */
+  #adminToken: string | null;
   #end: ClusterEnd | null = null;
   #onEnd: ((end: ClusterEnd) => void) | null = null;
   #draining: Promise<void> | null = null;
@@ -81,6 +83,7 @@ export class App {
     this.#file = options.file;
     this.#log = options.log;
     this.#version = options.version;
+    this.#adminToken = options.control.loaded.config.admin.token;
     this.#observer = createObserver({
       scoreboard: this.#control.scoreboard,
       observe: () =>
@@ -281,20 +284,31 @@ export class App {
     if (restart.length > 0) return this.#refused(restart);
     const lost = primaryKept(this.#failover?.failover ?? null, this.config, loaded.value.config);
     if (lost.length > 0) return this.#refused(lost);
-    const door = await this.#door.open(loaded.value.config.admin.address);
-    if (!door.ok) return this.#refused([door.error]);
-    const joined = await this.#join(loaded.value.config);
-    if (!joined.ok) return this.#refused([joined.error]);
-    const before = this.#control.loaded;
-    const applied = await this.#control.apply(loaded.value);
+    const { admin } = this.config;
+    const applied = await this.#apply(loaded.value);
     if (!applied.ok) {
-      await this.#door.open(before.config.admin.address);
+      await this.#moveDoor(admin);
       return this.#refused(applied.error);
     }
     await this.#useTokenKey(loaded.value.config);
     const { cluster } = loaded.value.config;
     if (cluster !== null) this.#member?.adopt({ cluster, admin: this.#door.address });
     return this.#taken(applied.value, loaded.value.warnings);
+  }
+
+  async #apply(next: Loaded): Promise<Applied> {
+    const door = await this.#moveDoor(next.config.admin);
+    if (!door.ok) return err([door.error]);
+    const joined = await this.#join(next.config);
+    return joined.ok ? this.#control.apply(next) : err([joined.error]);
+  }
+
+  /** An address on the network opens under its token alone; without one, it is the old address that closes first. */
+  async #moveDoor({ address, token }: AdminConfig): Promise<Result<null, string>> {
+    if (token !== null) this.#adminToken = token;
+    const door = await this.#door.open(address);
+    if (door.ok) this.#adminToken = token;
+    return door;
   }
 
   #taken(changes: readonly string[], warnings: readonly Problem[]): ReloadResult {
@@ -354,7 +368,7 @@ export class App {
         return failover();
       },
       access: () => ({
-        token: this.config.admin.token,
+        token: this.#adminToken,
         address: this.#door.address ?? this.config.admin.address,
         hosts: [hostname().toLowerCase()],
       }),

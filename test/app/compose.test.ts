@@ -229,6 +229,37 @@ describe('a running evenkeel', () => {
     await until('one thread', () => app.threads.states().length === 1);
   });
 
+  it('moves its admin API onto the network together with the token that this needs', async () => {
+    const scope = testScope();
+    const a = await node(scope, 'a');
+    const { app, write } = await started(scope, poolOf(a));
+    const token = 'the-token-of-the-admin-api';
+    await write({ ...poolOf(a), admin: { address: '0.0.0.0:0', token } });
+    expect(await app.reload()).toMatchObject({ ok: true, changed: true });
+    expect((await admin(app, '/stats')).status).toBe(401);
+    expect((await admin(app, '/stats', { headers: { authorization: `Bearer ${token}` } })).status).toBe(200);
+    await write({ ...poolOf(a), admin: '127.0.0.1:0' });
+    expect(await app.reload()).toMatchObject({ ok: true, changed: true });
+    expect((await admin(app, '/stats')).status).toBe(200);
+  });
+
+  it('leaves the admin API where it was, with its token, when what comes after it is refused', async () => {
+    const scope = testScope();
+    const a = await node(scope, 'a');
+    const token = 'the-token-of-the-admin-api';
+    const address = `127.0.0.1:${await freePort()}`;
+    const { app, write } = await started(scope, { ...poolOf(a), admin: { address, token } });
+    const before = app.adminAddress;
+    const folder = join(await scope.folder(), 'file');
+    await writeFile(folder, 'no folder');
+    const pools = { app: { nodes: [a.url], failover: 'automatic' } };
+    await write({ pools, dataDir: join(folder, 'data'), admin: `127.0.0.1:${await freePort()}` });
+    expect(await app.reload()).toMatchObject({ ok: false });
+    expect(app.adminAddress).toEqual(before);
+    expect((await admin(app, '/stats')).status).toBe(401);
+    expect((await admin(app, '/stats', { headers: { authorization: `Bearer ${token}` } })).status).toBe(200);
+  });
+
   it('renews a certificate: new connections get it, an open one lives on', async () => {
     const scope = testScope();
     const folder = await scope.folder();

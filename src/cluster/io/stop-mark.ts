@@ -31,8 +31,9 @@ export function oldCopyMark(folder: string): string | null {
   try {
     why = readFileSync(join(folder, name), 'utf8').trim();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return null;
+    return `data folder ${folder} can not be looked into: ${message}; let this process's user read and write it, or choose another one`;
   }
   return `data folder ${folder} was found out to be an old copy and takes no part any more (${why}); move it away and start with an empty one`;
 }
