@@ -50,7 +50,9 @@ function drawPool(name: string, pool: Fields): string {
   const notes = [
     ...(text(pool['reason']) === nothing ? [] : [text(pool['reason'])]),
     ...(pool['restsUntil'] === null ? [] : [`automatic failover rests until ${text(pool['restsUntil'])}`]),
-    ...(planned === null ? [] : [`a switch to ${text(planned['target'])} is planned for ${text(planned['at'])}`]),
+    ...(planned === null
+      ? []
+      : [`a switch to ${planned['target'] ?? 'the fittest'} is planned for ${text(planned['at'])}`]),
     ...(pool['linkFault'] === true ? ['this member alone cannot reach the primary'] : []),
     ...(namesOf(pool['policyDiffersOn']).length > 0
       ? [`the config of this pool differs on ${namesOf(pool['policyDiffersOn']).join(', ')}`]
@@ -83,6 +85,7 @@ export function drawPlan(pool: string, answer: Fields): string {
   if (!isFields(plan)) return `${text(answer['text'])}\n`;
   const others = listOf(plan['others']).map((one) => `  ${text(one['node'])}: ${text(one['why'])}\n`);
   return [
+    ...(answer['dryRun'] === true ? [] : [`${text(answer['text'])}\n`]),
     `pool ${pool}: ${text(plan['from'])} -> ${text(plan['to'])} (${text(plan['why'])})\n`,
     `writes would pause for about ${text(plan['pauseMs'])} ms\n`,
     ...(others.length > 0 ? ['not chosen:\n', ...others] : []),

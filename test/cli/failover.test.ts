@@ -42,6 +42,8 @@ describe('evenkeel failover status', () => {
     expect(stdout).toContain('writes are NOT sent: no quorum · 4 writes wait · automatic failover is off');
     expect(stdout).toContain('automatic failover rests until 2026-01-02T00:00:00.000Z');
     expect(stdout).toContain('a switch to b is planned for 2026-01-02T00:00:00.000Z');
+    failover.pools = [poolView({ record: { ...record, planned: { ...planned, target: null } } })];
+    expect((await run('status')).stdout).toContain('a switch to the fittest is planned for 2026');
     expect(stdout).toContain('this member alone cannot reach the primary');
     expect(stdout).toContain('the config of this pool differs on n2');
   });
@@ -99,6 +101,16 @@ describe('evenkeel failover, deeds', () => {
       { kind: 'automatic', pool: null, enabled: true },
       { kind: 'automatic', pool: 'app', enabled: false },
     ]);
+  });
+
+  it('say that a switch is planned, beside what it would do', async () => {
+    const { failover, run } = await api();
+    const plan = { pool: 'app', from: 'a', to: 'b', why: 'it is furthest', others: [], pauseMs: 200 };
+    failover.answer = { ok: true, plan, text: 'the switch is planned' };
+    const shown = 'pool app: a -> b (it is furthest)\nwrites would pause for about 200 ms\n';
+    const at = ['--at', '2126-05-01T03:00:00Z'];
+    expect((await run('switch', 'app', ...at)).stdout).toBe(`the switch is planned\n${shown}`);
+    expect((await run('switch', 'app', ...at, '--dry-run')).stdout).toBe(shown);
   });
 
   it('draw the plan of a dry run', async () => {

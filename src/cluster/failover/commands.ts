@@ -14,6 +14,8 @@ const no = (error: CommandError): CommandAnswer => ({ ok: false, error });
 const yes = (text: string, plan: SwitchPlan | null = null): CommandAnswer => ({ ok: true, plan, text });
 /** What a pause is made of, beside the hooks: rounds between members, and the checks that positions wait for. */
 const movesMs: Millis = 50;
+/** A moment that is over for less is meant to be now: the wish was under way, or clocks differ. */
+const lateMs: Millis = 60_000;
 
 interface Picked {
   readonly target: Target;
@@ -92,6 +94,8 @@ export function switchTo(lead: PoolLead, record: PoolRecord, { id, wish, reason 
   if (record.phase === 'pending' || lead.switching !== null || lead.isBusy)
     return no({ kind: 'busy', why: 'another change of primary is under way' });
   if (record.phase === 'undecided') return no({ kind: 'busy', why: 'nobody is primary yet: adopt one' });
+  if (wish.at !== null && wish.at < lead.at.agreed - lateMs)
+    return no({ kind: 'failed', why: 'that moment is past: name a later one, or none to switch at once' });
   const lost = lostOf(lead, wish.lost);
   if (lost === null) return no({ kind: 'failed', why: `no such member: ${wish.lost.join(', ')}` });
   const picked = pick(lead, record, wish);

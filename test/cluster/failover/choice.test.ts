@@ -300,6 +300,20 @@ describe('switches', () => {
     expect(lab.record).toMatchObject({ epoch: 2, target: { node: 'b' }, planned: null });
   });
 
+  it('for a moment that is long past is refused, since who mistyped it does not mean now; a minute is not', () => {
+    const lab = running(1);
+    for (const dryRun of [false, true])
+      expect(lab.command(lab.leader!, { ...wish, at: lab.agreed - 60_001, dryRun })()).toMatchObject({
+        ok: false,
+        error: { kind: 'failed', why: expect.stringContaining('past') },
+      });
+    lab.pass(2000);
+    expect(lab.record).toMatchObject({ epoch: 1, planned: null });
+    lab.command(lab.leader!, { ...wish, at: lab.agreed - 50_000 });
+    lab.pass(2000);
+    expect(lab.record).toMatchObject({ epoch: 2, target: { node: 'b' }, planned: null });
+  });
+
   it('refused with the reason: unknown, unhealthy, primary already, no leader, no quorum', () => {
     const lab = running(3);
     const ask = (more: object, member = lab.leader!) => lab.command(member, { ...wish, ...more })();
