@@ -68,6 +68,8 @@ export class Agreement {
       },
       restored,
     );
+    // Where nobody above speaks of it, leadership goes to the highest priority.
+    this.raft.step(now, { kind: 'mayMove', allowed: true });
     const { lastTerm: term, lastIndex: index } = this.raft.status();
     this.began = { term, index };
     this.clock = new AgreedClock({ wall: options.wall + (now - options.now), monotonic: now });

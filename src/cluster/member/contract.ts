@@ -144,6 +144,7 @@ export type MemberInput =
   | { readonly kind: 'stalled'; readonly ms: Millis }
   /** The event loop was late by so much: counts against the own health, voids nothing. */
   | { readonly kind: 'late'; readonly ms: Millis }
+  /** Whether leadership may move to a member with a higher priority now. True until said. */
   | { readonly kind: 'mayMove'; readonly allowed: boolean }
   /**
    * Bytes of a room above for that member's room: at most 32 KiB, said once, may be lost. Only members of the agreed

@@ -87,6 +87,24 @@ describe('7.3 who votes', () => {
     });
   });
 
+  it('leadership moves to the highest priority by itself, while no room above forbids it', () => {
+    const led = (allowed: boolean | null): { readonly lab: Lab; readonly moves: boolean } => {
+      const lab = Lab.of(3);
+      const metadata = { version: '1', priority: 200, witness: false, admin: '', zone: '' };
+      lab.host('c').options = { ...lab.host('c').options, metadata };
+      lab.start();
+      lab.form();
+      if (allowed !== null) for (const { name } of lab.running) lab.step(name, { kind: 'mayMove', allowed });
+      expect(lab.leader!.name).not.toBe('c');
+      return { lab, moves: lab.run(60_000, () => lab.leader?.name === 'c') };
+    };
+    expect(led(null).moves).toBe(true);
+    const { lab, moves } = led(false);
+    expect(moves).toBe(false);
+    for (const { name } of lab.running) lab.step(name, { kind: 'mayMove', allowed: true });
+    expect(lab.run(1000, () => lab.leader?.name === 'c')).toBe(true);
+  });
+
   it('leadership is handed over when asked', () => {
     const lab = formed();
     const [one, two] = lab.followers();
