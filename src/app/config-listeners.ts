@@ -2,13 +2,14 @@
  * The listeners of the config in force: which addresses must be free, which are opened, closed or given another
  * certificate when the config changes. One that did not change is never touched.
  */
+import { isIP } from 'node:net';
 import { sameData } from '../base/equal.ts';
 import { err, ok, type Result } from '../base/result.ts';
 import type { TlsRead } from '../config/io/files.ts';
 import type { ListenAddress, ListenConfig } from '../config/model.ts';
 import type { ListenerSpec } from '../routing/snapshot.ts';
 import type { Log } from './log.ts';
-import { addressProblem, addressText, checkFree } from './ports.ts';
+import { type AddressProblem, addressProblem, addressText, checkFree } from './ports.ts';
 import type { ThreadPool } from './threads.ts';
 
 /** What the config wants. */
@@ -60,7 +61,7 @@ export class ConfigListeners {
     const problems: string[] = [];
     for (const listen of wanted.listen) {
       if (this.#listeners.has(listen.name)) continue;
-      const free = this.#sharesOwnPort(listen.address) ? ok(listen.address) : await checkFree(listen.address);
+      const free = await this.#checkFree(listen.address);
       if (!free.ok) problems.push(free.error.message);
       else found.push({ spec: this.#spec(listen, free.value, wanted), address: free.value });
     }
@@ -85,10 +86,16 @@ export class ConfigListeners {
   }
 
   /** Moving from 127.0.0.1:80 to 0.0.0.0:80: the port is not free, but the one who has it is this process. */
-  #sharesOwnPort(address: ListenAddress): boolean {
-    if (address.kind !== 'tcp' || !this.#options.reusePort) return false;
+  async #checkFree(address: ListenAddress): Promise<Result<ListenAddress, AddressProblem>> {
+    const free = await checkFree(address);
+    const isOwn = !free.ok && free.error.code === 'EADDRINUSE' && this.#overlapsOwn(address);
+    return isOwn ? ok(address) : free;
+  }
+
+  #overlapsOwn(wanted: ListenAddress): boolean {
+    if (wanted.kind !== 'tcp' || !this.#options.reusePort) return false;
     return [...this.#listeners.values()].some(
-      (open) => open.address.kind === 'tcp' && open.address.port === address.port,
+      ({ address }) => address.kind === 'tcp' && address.port === wanted.port && !areApart(address.host, wanted.host),
     );
   }
 
@@ -127,3 +134,7 @@ export class ConfigListeners {
     }
   }
 }
+
+/** Two addresses of which neither means the other, too, as a name or 0.0.0.0 may. */
+const areApart = (a: string, b: string): boolean =>
+  [a, b].every((host) => isIP(host) !== 0 && host !== '0.0.0.0' && host !== '::') && a !== b;

@@ -78,10 +78,10 @@ async function started(scope: Scope, settings: object): Promise<World> {
   return result;
 }
 
-function fetchText(to: { port: number; path: string; agent?: Agent | undefined }): Promise<string> {
-  const { port, path, agent = new Agent({ keepAlive: false }) } = to;
+function fetchText(to: { host?: string; port: number; path: string; agent?: Agent | undefined }): Promise<string> {
+  const { host = '127.0.0.1', port, path, agent = new Agent({ keepAlive: false }) } = to;
   return new Promise((resolve, reject) => {
-    const outgoing = request({ host: '127.0.0.1', port, path, agent }, (incoming: IncomingMessage) => {
+    const outgoing = request({ host, port, path, agent }, (incoming: IncomingMessage) => {
       let text = '';
       incoming.setEncoding('utf8');
       incoming.on('data', (more) => {
@@ -215,6 +215,31 @@ describe('a running evenkeel', () => {
     }
     expect(await get()).toBe('a');
     expect((await admin(app, '/readyz')).status).toBe(200);
+  });
+
+  it('refuses a reload that moves a listener where its port can not be opened, and keeps the old one', async () => {
+    const scope = testScope();
+    const a = await node(scope, 'a');
+    const port = await freePort();
+    const { app, write } = await started(scope, { ...poolOf(a), listen: `127.0.0.1:${port}` });
+    const other = createTcpServer();
+    scope.own({ stop: () => new Promise<void>((resolve) => other.close(() => resolve())) });
+    await new Promise<void>((resolve) => other.listen(port, '127.0.0.2', resolve));
+    for (const host of ['192.0.2.1', '127.0.0.2']) {
+      await write({ ...poolOf(a), listen: `${host}:${port}` });
+      const result = await app.reload();
+      expect(result.ok).toBe(false);
+      if (!result.ok) expect(result.problems[0]?.message).toContain(`cannot listen on ${host}:${port}`);
+      expect(await fetchText({ port, path: '/' })).toBe('a');
+    }
+    // Its own listener is in nobody's way.
+    await new Promise<void>((resolve) => other.close(() => resolve()));
+    for (const host of ['0.0.0.0', '127.0.0.1', '127.0.0.2']) {
+      await write({ ...poolOf(a), listen: `${host}:${port}` });
+      expect(await app.reload()).toMatchObject({ ok: true });
+      expect(app.listeners()).toEqual([{ name: `${host}:${port}`, address: { kind: 'tcp', host, port } }]);
+      expect(await fetchText({ host: host === '127.0.0.2' ? host : '127.0.0.1', port, path: '/' })).toBe('a');
+    }
   });
 
   it('moves its admin API, and changes the number of its threads', async () => {
