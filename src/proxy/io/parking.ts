@@ -126,6 +126,11 @@ export class WaitingRoom {
     if (this.#refusedBy !== -1) this.#trial = one;
   }
 
+  /** It was not sent, and that says nothing of the node: another may go ahead. It may be on its way elsewhere, for hours. */
+  gaveBack(one: ParkedWrite | WaitingRead): void {
+    if (this.#trial === one) this.#trial = null;
+  }
+
   /** It was sent: the node takes connections. */
   sent(): void {
     if (this.#refusedBy !== -1) this.#cleared();

@@ -205,7 +205,10 @@ export class ReadPlacement extends Placement implements WaitingRead {
     const { primary } = this.context.scoreboard;
     if (this.#via === 'readsPrimary') {
       primary.read(this.pool.row.slot, record);
-      if (record.slot !== this.#slot || !record.isPrimary(this.context.hrtime())) return false;
+      if (record.slot !== this.#slot || !record.isPrimary(this.context.hrtime())) {
+        this.#room.gaveBack(this);
+        return false;
+      }
       this.#room.sent();
     } else if (this.#via === 'readsReplica' && primary.era(this.#slot) !== this.#era) return false;
     this.pool.count(this.#via);
@@ -237,6 +240,7 @@ export class ReadPlacement extends Placement implements WaitingRead {
       this.pick(context.now());
       return true;
     }
+    this.#room.gaveBack(this);
     const again = failure === 'reset' && !attempt.reused && mayRepeat;
     if (!again || this.#notBefore > 0) return super.failed(attempt, failure, rule);
     this.#notBefore = context.now() + pauseMs;

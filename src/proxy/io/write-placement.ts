@@ -87,6 +87,7 @@ export class WritePlacement extends Placement implements ParkedWrite {
     const write = this.context.writes.begin(this.exchange, this.pool.row.slot, this.#leave);
     if (write === null) {
       this.pool.count('writesStale');
+      this.#room.gaveBack(this);
       return false;
     }
     this.#sent = true;
@@ -103,7 +104,10 @@ export class WritePlacement extends Placement implements ParkedWrite {
       return false;
     }
     this.lastFailure = failure;
-    if (failure !== 'refused' && failure !== 'connect-timeout') return super.failed(attempt, failure, rule);
+    if (failure !== 'refused' && failure !== 'connect-timeout') {
+      this.#room.gaveBack(this);
+      return super.failed(attempt, failure, rule);
+    }
     this.#room.refused(this, attempt.node.row.slot, this.context.hrtime());
     this.#park();
     return true;

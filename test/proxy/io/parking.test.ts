@@ -1,12 +1,14 @@
 /** Writes that wait for a primary (rule 5.5): unsent, in order, bounded, their bodies left in the client's socket. */
-import { Socket } from 'node:net';
+import { createServer, Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { field, finalOf, statusOf } from '../../helpers/http-bytes.ts';
 import { pause, until } from '../../helpers/poll.ts';
 import { freePort } from '../../helpers/ports.ts';
 import { ask, get, type RawClient } from '../../helpers/raw-client.ts';
-import { sayWhat, startRawNode } from '../../helpers/raw-node.ts';
-import { testScope } from '../../helpers/scope.ts';
+import { RawConnection, sayWhat, startRawNode } from '../../helpers/raw-node.ts';
+import { type Scope, testScope } from '../../helpers/scope.ts';
+import { makeCertificate } from '../../helpers/tls.ts';
 import { PrimaryWorld, parking, post, primaryWorld, received, split } from '../primary-world.ts';
 import { closedPort, deafPort, startWorld } from '../world.ts';
 
@@ -26,6 +28,27 @@ async function parkAll(made: PrimaryWorld, targets: readonly string[]): Promise<
 function ownSocket(port: number): Socket {
   const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
   return handles.find((one): one is Socket => one instanceof Socket && one.localPort === port)!;
+}
+
+/** A node on this port that speaks TLS. `accepted`: before the first connection's handshake. */
+async function secureNode(scope: Scope, port: number, accepted: () => void): Promise<readonly RawConnection[]> {
+  const open: RawConnection[] = [];
+  const secure = createTlsServer(await makeCertificate(await scope.folder(), 'node'), (socket) => {
+    open.push(new RawConnection(socket, () => sayWhat));
+  });
+  let count = 0;
+  const server = createServer((socket) => {
+    if (count++ === 0) accepted();
+    secure.emit('connection', socket);
+  });
+  scope.own({
+    stop: () => {
+      for (const { socket } of open) socket.destroy();
+      server.close();
+    },
+  });
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  return open;
 }
 
 const targets = (count: number): string[] => Array.from({ length: count }, (_, i) => `/${i}`);
@@ -226,6 +249,32 @@ describe('a write whose connection could not be opened is unsent (5.5)', () => {
     expect(answers.every(([answer]) => statusOf(answer!) === 200)).toBe(true);
     expect(received(node)).toHaveLength(30);
     await made.quiet(30);
+  });
+
+  it('one that went ahead and found that it may not begin leaves the next try to another', async () => {
+    const scope = testScope();
+    const replica = await startRawNode(scope);
+    replica.respond = (_request, connection) =>
+      connection.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n');
+    const port = await freePort();
+    const tls = { ca: null, cert: null, key: null, verify: false, servername: null };
+    const primary = { parking, split: { ...split, reads: ['primary'] as const }, alone: true };
+    const world = await startWorld(scope, [{ port }, replica], { pool: { tls, primary } });
+    const [first, second] = world.nodes;
+    world.nodes = [{ ...first!, address: { kind: 'tcp', host: '127.0.0.1', port, tls: true } }, second!];
+    world.swap({ revision: 1 });
+    const made = new PrimaryWorld(scope, world, []);
+    made.reader(1);
+    made.lease(0, 1);
+    const reader = made.world.client();
+    await reader.send(get('/stream'));
+    await until('refused', () => made.world.count('connectErrors') > 0);
+    // Its port is open again; but before the handshake of the read that goes ahead is over, leave to write ends.
+    const node = await secureNode(scope, port, () => made.park(0, 1));
+    await until('an answer without an end, of the replica', () => reader.received.includes('begun'));
+    made.lease(0, 1);
+    expect(statusOf(await ask(made.world.port, post('/w')))).toBe(200);
+    expect(node.flatMap(({ requests }) => requests.map(({ start }) => start))).toEqual(['POST /w HTTP/1.1']);
   });
 
   it('a connection that is not answered in time counts as refused', async () => {
