@@ -70,6 +70,7 @@ export class App {
   #adminToken: string | null;
   #end: ClusterEnd | null = null;
   #onEnd: ((end: ClusterEnd) => void) | null = null;
+  #starting: Promise<unknown> | null = null;
   #draining: Promise<void> | null = null;
   #history: Omit<ObservedConfig, 'version' | 'file'> = {
     loadedAt: Date.now(),
@@ -162,7 +163,12 @@ export class App {
   }
 
   /** Opens the admin API, then the cluster's address, then everything else; waits for no quorum. After an error, close(). */
-  async start(): Promise<Result<null, readonly string[]>> {
+  start(): Promise<Result<null, readonly string[]>> {
+    this.#starting = this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<Result<null, readonly string[]>> {
     const door = await this.#door.open(this.config.admin.address);
     if (!door.ok) return err([door.error]);
     const joined = await this.#join(this.config);
@@ -277,6 +283,8 @@ export class App {
   }
 
   async #reload(): Promise<ReloadResult> {
+    // The admin API is open before all else, and both would open listeners.
+    await this.#starting;
     if (this.#draining !== null || this.#ended.signal.aborted) return this.#refused(['the process is draining']);
     const loaded = await this.#load();
     if (!loaded.ok) return this.#failed(loaded.error);

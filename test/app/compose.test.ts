@@ -242,6 +242,33 @@ describe('a running evenkeel', () => {
     }
   });
 
+  it('takes a reload that is asked for while it starts once it has started', async () => {
+    const scope = testScope();
+    const [a, b] = [await node(scope, 'a'), await node(scope, 'b')];
+    const [second, api] = [await freePort(), await freePort()];
+    const file = join(await scope.folder(), 'config.yaml');
+    const of = (one: Node, listen: readonly string[], health: string): Promise<void> => {
+      const pools = { app: { nodes: [one.url], health: { path: health } } };
+      return writeFile(file, stringify({ listen, admin: `127.0.0.1:${api}`, workers: 1, pools }));
+    };
+    // A check that is not answered: the start waits for it.
+    await of(a, ['127.0.0.1:0'], '/hold');
+    const log = createLog('fatal', { readable: false, write: () => {} });
+    const starting = compose({ file, env: {}, log });
+    await until('the admin API', async () => (await fetch(`http://127.0.0.1:${api}/livez`)).ok);
+    await of(b, ['127.0.0.1:0', `127.0.0.1:${second}`], '/health');
+    const headers = { 'content-type': 'application/json' };
+    const reloaded = fetch(`http://127.0.0.1:${api}/api/reload`, { method: 'POST', headers });
+    const result = await starting;
+    if (!result.ok) throw new Error(JSON.stringify(result.error));
+    const app = result.value;
+    scope.own({ stop: () => app.close() });
+    expect((await reloaded).status).toBe(200);
+    expect(app.listeners()).toHaveLength(2);
+    for (const { address } of app.listeners())
+      expect(await fetchText({ port: address.kind === 'tcp' ? address.port : 0, path: '/' })).toBe('b');
+  });
+
   it('moves its admin API, and changes the number of its threads', async () => {
     const scope = testScope();
     const a = await node(scope, 'a');
