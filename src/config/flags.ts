@@ -37,11 +37,11 @@ export function configFromFlags(flags: ConfigFlags): Result<LoadedConfig, readon
   const workers = scalar('--workers', flags.workers);
   const level = scalar('--log-level', flags.logLevel);
   const access = scalar('--access', flags.access);
-  const isPath = flags.health?.startsWith('/') === true;
+  const isPath = flags.health !== 'off' && flags.health !== 'false';
   const tree = map({
     listen: listen.items.length > 0 ? listen : null,
     workers,
-    pools: map({ app: map({ nodes, balance, health: isPath ? map({ path: health }) : health }) }),
+    pools: map({ app: map({ nodes, balance, health: health && isPath ? map({ path: health }) : health }) }),
     admin,
     log: level || access ? map({ level, access }) : null,
   });

@@ -127,14 +127,32 @@ function wording(
     return [`${shown(path, here)} is not one of ${values.join(', ')}`, hint];
   }
   if (issues.length > 1 || issue.code === 'invalid_type' || issue.code === 'invalid_value') {
-    const wanted = new Set(issues.flatMap(kindOf));
-    const quoted =
-      here.kind === 'scalar' && here.written === null && [...wanted].some((kind) => kind.endsWith('number'));
-    return [` must be ${[...wanted].join(' or ')}, not ${describe(here)}`, quoted ? 'leave out the quotes' : null];
+    const wanted = [...new Set(issues.flatMap(kindOf))];
+    return [` must be ${wanted.join(' or ')}, not ${describe(here)}`, kindHint(here, path, wanted)];
   }
   if (issue.code === 'too_small' && issue.origin === 'array') return [' is an empty list', null];
   const [message, hint] = issue.message.split('\n');
   return [`${shown(path, here)} ${message}`, hint ?? null];
+}
+
+/** The map that somebody means who writes a path alone. */
+const pathKeys: Readonly<Record<string, string>> = { health: 'path', demote: 'post', promote: 'post', rejoin: 'post' };
+const switchWords: Readonly<Record<string, boolean>> = { yes: true, on: true, no: false, off: false };
+
+/** What to write in place of a scalar of the wrong kind. */
+function kindHint(here: Tree, path: Path, wanted: readonly string[]): string | null {
+  if (here.kind !== 'scalar') return null;
+  if (here.written === null && wanted.some((kind) => kind.endsWith('number'))) return 'leave out the quotes';
+  const value = shown(path, here).trim();
+  if (value === '' || typeof here.value !== 'string') return null;
+  const key = pathKeys[String(path.at(-1))];
+  if (value.startsWith('/') && key !== undefined) return `write { ${key}: ${value} }`;
+  const word = switchWords[value.toLowerCase()];
+  if (wanted.join() === 'true or false') return word === undefined ? null : `write ${word}`;
+  if (wanted.join() === 'a list') return `write [${value}]`;
+  const words = wanted.flatMap((kind) => /^"(.*)"$/.exec(kind)?.[1] ?? []);
+  const near = didYouMean(value, words);
+  return near === null ? null : `did you mean ${near}?`;
 }
 
 /** The value as it goes into a message; never a secret one, and never what a variable brought in. */

@@ -66,6 +66,7 @@ describe('what is wrong is shown in the command line itself', () => {
   });
 
   it('all at once', () => {
+    expect(problems({ to: ['http://a'], health: 'up' }).join()).toMatch(/path up is not a path such as \/health/);
     expect(problems({ listen: ['x', 'y'], to: ['z'], balance: 'rr', health: 'maybe', admin: ':1' })).toHaveLength(6);
   });
 });
