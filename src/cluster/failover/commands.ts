@@ -213,6 +213,9 @@ export function tendWishes(lead: PoolLead): void {
     const wish = plainSwitch(record.pool, record.planned.target);
     const answer = switchTo(lead, record, { id: null, wish, reason: 'switchover' });
     if (answer === null || answer.ok) return;
+    // A leader that has just begun, as after a restart, does not know yet who is healthy.
+    const known = lead.since + 2 * policy.interval + policy.timeout;
+    if (answer.error.kind === 'unfit' && core.now < known) return pool.wake(known);
     const why = 'why' in answer.error ? answer.error.why : answer.error.kind;
     return lead.propose(update(record, { planned: null }), `the planned switch is given up: ${why}`);
   }

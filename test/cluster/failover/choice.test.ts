@@ -314,6 +314,29 @@ describe('switches', () => {
     expect(lab.record).toMatchObject({ epoch: 2, target: { node: 'b' }, planned: null });
   });
 
+  it('a planned one whose time passed while the process was down waits for the first checks, not for ever', () => {
+    const restarted = (): Lab => {
+      const lab = running(1);
+      lab.command(lab.leader!, { ...wish, at: lab.agreed + 1000 });
+      lab.now += 2000;
+      lab.restart(0);
+      lab.pass(300);
+      expect(lab.record).toMatchObject({ epoch: 1, planned: { target: 'b' } });
+      return lab;
+    };
+    const well = restarted();
+    for (const node of ['a', 'b']) well.see(node);
+    well.pass(300);
+    expect(well.record).toMatchObject({ epoch: 2, target: { node: 'b' }, planned: null });
+    const silent = restarted();
+    for (let i = 0; i < 10; i++) {
+      silent.see('a');
+      silent.pass(1000);
+    }
+    expect(silent.record).toMatchObject({ epoch: 1, planned: null });
+    expect(silent.notes.at(-1)).toMatch(/^the planned switch is given up: b: /);
+  });
+
   it('refused with the reason: unknown, unhealthy, primary already, no leader, no quorum', () => {
     const lab = running(3);
     const ask = (more: object, member = lab.leader!) => lab.command(member, { ...wish, ...more })();
