@@ -164,8 +164,9 @@ export class App {
 
   /** Opens the admin API, then the cluster's address, then everything else; waits for no quorum. After an error, close(). */
   start(): Promise<Result<null, readonly string[]>> {
-    this.#starting = this.#start();
-    return this.#starting;
+    const started = this.#start();
+    this.#starting = started;
+    return started;
   }
 
   async #start(): Promise<Result<null, readonly string[]>> {
