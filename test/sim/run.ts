@@ -11,7 +11,7 @@ export const mustReach: readonly string[] = [
   ...of('raft', 'role leader', 'role candidate', 'role follower', 'standing time-out', 'standing transfer'),
   ...of('raft', 'standing asked', 'election-lost refused', 'election-lost no-answer', 'stepped-down no-quorum'),
   ...of('raft', 'stepped-down stalled', 'stepped-down transferred', 'snapshot-installed', 'config', 'slow-disk'),
-  ...of('raft', 'transfer asked', 'transfer slow-disk'),
+  ...of('raft', 'transfer asked', 'transfer slow-disk', 'transfer priority'),
   ...of('swim', 'joined', 'suspected', 'refuted', 'dead', 'restarted', 'met'),
   ...of('answer', 'read', 'leased read', 'quorum write', 'strong write', 'lock held'),
   ...of('answer', 'no-quorum', 'unknown-outcome', 'none in time'),

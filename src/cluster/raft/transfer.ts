@@ -33,18 +33,21 @@ export function transfer(core: Core, leader: LeaderRole, to: MemberId | null, wh
   return true;
 }
 
-/** Could it take over now: a live voter with everything that is committed? */
-function isFit(core: Core, id: MemberId, peer: Progress): boolean {
+/**
+ * Could it take over now: a live voter that keeps up? It is not asked to have what was committed just now: under writes
+ * somebody always lacks that for a moment, and the hand-over waits for it.
+ */
+function isFit(core: Core, leader: LeaderRole, [id, peer]: readonly [MemberId, Progress]): boolean {
   const { about } = peer;
   if (about === null || about.witness || about.priority === 0 || !isVoter(core.config, id)) return false;
-  return core.now - peer.heardAt < 3 * core.settings.heartbeatMs && peer.match >= core.commit;
+  return core.now - peer.heardAt < 3 * core.settings.heartbeatMs && peer.match >= leader.commitBefore;
 }
 
 /** The fit member with the highest priority; of equals the one that has most of the log. */
 export function fittest(core: Core, leader: LeaderRole): MemberId | null {
   const rank = ([, a]: readonly [MemberId, Progress], [, b]: readonly [MemberId, Progress]): number =>
     (b.about?.priority ?? 0) - (a.about?.priority ?? 0) || b.match - a.match;
-  return [...leader.peers].filter(([id, peer]) => isFit(core, id, peer)).sort(rank)[0]?.[0] ?? null;
+  return [...leader.peers].filter((one) => isFit(core, leader, one)).sort(rank)[0]?.[0] ?? null;
 }
 
 /** Tells the target as soon as it has everything. */
@@ -88,7 +91,7 @@ export function diskClock(core: Core, leader: LeaderRole): void {
 export function considerMove(core: Core, leader: LeaderRole): void {
   const { settings, now } = core;
   for (const [id, peer] of leader.peers) {
-    if (!isFit(core, id, peer)) peer.fitSince = null;
+    if (!isFit(core, leader, [id, peer])) peer.fitSince = null;
     else peer.fitSince ??= now;
   }
   if (leader.transfer !== null || leader.change !== null || core.commit < leader.noop) return;

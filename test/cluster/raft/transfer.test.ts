@@ -112,6 +112,21 @@ describe('priority', () => {
     expect(lab.leaders.map(({ id }) => id)).toEqual(['a']);
   });
 
+  it('also while there are writes all the time, and the higher one is not the first to have each', () => {
+    const { lab, leader } = withoutA();
+    for (const { id } of lab.live) lab.step(id, { kind: 'mayMove', allowed: true });
+    lab.slowTo.set(memberId('a'), 5);
+    let id = 0;
+    const write = (): void => {
+      id += 1;
+      if (lab.leaders[0] !== undefined) lab.step(lab.leaders[0].id, { kind: 'propose', id, data: new Uint8Array(1) });
+      lab.at(lab.now + 7, write);
+    };
+    write();
+    expect(lab.leaders).toEqual([leader]);
+    expect(lab.run(40_000, () => lab.leaders[0]?.id === 'a')).toBe(true);
+  });
+
   it('not before, and twice as long after each move', () => {
     const { lab, leader } = withoutA();
     for (const { id } of lab.live) lab.step(id, { kind: 'mayMove', allowed: true });
