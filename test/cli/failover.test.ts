@@ -60,20 +60,8 @@ describe('evenkeel failover, deeds', () => {
     const { failover, run } = await api();
     const runs = [
       ['switch', 'app'],
-      [
-        'switch',
-        'app',
-        '--to',
-        'b',
-        '--at',
-        '2026-05-01T03:00:00Z',
-        '--force',
-        '--accept-loss',
-        '4',
-        '--lost',
-        'n2',
-        'n3',
-      ],
+      ['switch', 'app', '--to', 'b', '--at', '2026-05-01T03:00:00Z'],
+      ['switch', 'app', '--to', 'b', '--force', '--accept-loss', '4', '--lost', 'n2', 'n3'],
       ['failback', 'app', '--dry-run'],
       ['cancel', 'app'],
       ['adopt', 'app', 'b'],
@@ -94,7 +82,8 @@ describe('evenkeel failover, deeds', () => {
     };
     expect(failover.commands).toEqual([
       plain,
-      { ...plain, target: 'b', at: Date.UTC(2026, 4, 1, 3), force: true, acceptLoss: 4, lost: ['n2', 'n3'] },
+      { ...plain, target: 'b', at: Date.UTC(2026, 4, 1, 3) },
+      { ...plain, target: 'b', force: true, acceptLoss: 4, lost: ['n2', 'n3'] },
       { kind: 'failback', pool: 'app', dryRun: true },
       { kind: 'cancel', pool: 'app' },
       { kind: 'adopt', pool: 'app', node: 'b' },

@@ -157,6 +157,10 @@ function membersOf(asked: Asked): readonly string[] {
   return [];
 }
 
+/** A plan keeps a moment and a node: a word given now would not count then. */
+const onlyNow =
+  'force, acceptLoss and lost are words on a switch now: what is so then nobody has looked at; ask without at';
+
 export const switchPrimary = (options: HaOptions, where: FailoverWhere): Promise<Response> =>
   deed(options, where, {
     action: 'failover',
@@ -174,6 +178,8 @@ export const switchPrimary = (options: HaOptions, where: FailoverWhere): Promise
         acceptLoss: asked.has('acceptLoss') && asked.any('acceptLoss') !== null ? asked.whole('acceptLoss') : null,
         lost: membersOf(asked),
       };
+      const byWord = command.force || command.acceptLoss !== null || command.lost.length > 0;
+      if (command.at !== null && byWord) asked.fail(onlyNow);
       const to = target === null ? 'to the fittest' : `to ${printable(target, 100)}`;
       const value = `${printable(pool, 100)} ${to}${command.dryRun ? ', dry run' : ''}${command.force ? ', by force' : ''}`;
       return { command, value, node: target ?? '' };

@@ -94,7 +94,8 @@ describe('POST /api/ha/failover', () => {
     const { status, json } = await send('POST', '/api/ha/failover', { pool: 'app' });
     expect([status, json]).toEqual([200, { pool: 'app', dryRun: false, text: 'b is primary of epoch 8', plan: null }]);
     const at = '2026-05-01T03:00:00Z';
-    const all = { pool: 'app', targetNodeId: 'b', at, dryRun: true, force: true, acceptLoss: 4, lost: ['n3'] };
+    await send('POST', '/api/ha/failover', { pool: 'app', targetNodeId: 'b', at });
+    const all = { pool: 'app', targetNodeId: 'b', dryRun: true, force: true, acceptLoss: 4, lost: ['n3'] };
     await send('POST', '/api/ha/failover', all);
     expect(failover.commands).toEqual([
       ...[
@@ -115,6 +116,18 @@ describe('POST /api/ha/failover', () => {
           pool: 'app',
           target: 'b',
           at: Date.parse(at),
+          dryRun: false,
+          force: false,
+          acceptLoss: null,
+          lost: [],
+        },
+      ],
+      ...[
+        {
+          kind: 'switch',
+          pool: 'app',
+          target: 'b',
+          at: null,
           dryRun: true,
           force: true,
           acceptLoss: 4,
@@ -124,6 +137,7 @@ describe('POST /api/ha/failover', () => {
     ]);
     expect(world.audited.map(({ action, value, result }) => [action, value, result])).toEqual([
       ['failover', 'app to the fittest', 'done'],
+      ['failover', 'app to b', 'done'],
       ['failover', 'app to b, dry run, by force', 'done'],
     ]);
   });
@@ -158,6 +172,9 @@ describe('POST /api/ha/failover', () => {
     [{ pool: 7 }, 'pool must be a text'],
     [{ pool: 'app', at: 'tomorrow' }, 'at must be a moment'],
     [{ pool: 'app', at: -1 }, 'at must be a moment'],
+    [{ pool: 'app', at: '2026-05-01T03:00:00Z', force: true }, 'force, acceptLoss and lost are words on a switch now'],
+    [{ pool: 'app', at: '2026-05-01T03:00:00Z', acceptLoss: 4 }, 'what is so then nobody has looked at'],
+    [{ pool: 'app', at: '2026-05-01T03:00:00Z', lost: ['n3'] }, 'ask without at'],
     [{ pool: 'app', dryRun: 'maybe' }, 'dryRun must be true or false'],
     [{ pool: 'app', acceptLoss: -1 }, 'acceptLoss must be a whole number'],
     [{ pool: 'app', lost: 'n3' }, 'lost must be a list of names'],
