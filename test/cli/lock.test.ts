@@ -120,6 +120,8 @@ describe('evenkeel lock run', () => {
     expect(missing.stderr).toBe('Cannot run evenkeel-no-such-command: there is no such command\n');
     expect(holderOf(api)).toBeNull();
     expect((await api.run('lock', 'run', 'job', '--ttl', '10', '--', 'true')).code).toBe(2);
+    // The default as one would write it.
+    expect((await api.run('lock', 'run', '--help')).stdout).toMatch(/default:\s+30s\)/);
     expect((await api.run('lock', 'run', 'job')).code).toBe(2);
   });
 });

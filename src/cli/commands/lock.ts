@@ -7,7 +7,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { constants, hostname } from 'node:os';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../../base/units.ts';
 import { CommandError, exitCode } from '../exit.ts';
 import { type AdminOptions, printJson, targetOf, withAdmin } from '../ha-client.ts';
@@ -90,11 +90,10 @@ export function addLock(program: Command): void {
     .description('run a command while holding a lock; exits with its code, 1 if the lock is taken or was lost')
     .argument('<name>', 'of the lock')
     .argument('<command...>', 'after --; gets the fencing token in EVENKEEL_LOCK_TOKEN')
-    .option(
-      '--ttl <duration>',
-      'it is lost if it can not be extended for so long',
-      duration(ttlMin, 86_400_000),
-      30_000,
+    .addOption(
+      new Option('--ttl <duration>', 'it is lost if it can not be extended for so long')
+        .argParser(duration(ttlMin, 86_400_000))
+        .default(30_000, '30s'),
     )
     .option('--wait <duration>', 'wait for it for so long', duration(0, waitMax), 0)
     .option('--owner <name>', 'who holds it, as others see it; a random part is added (default: host and process)')

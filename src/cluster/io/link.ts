@@ -154,12 +154,13 @@ export class Link {
     const socket = connect({ host: target.host, port: target.port, noDelay: true });
     this.#state = { at: 'dialling', socket };
     const timer = setTimeout(() => failed('did not answer in time'), this.#wire.limits.dialMs);
+    const there = `can't be reached on port ${target.port}`; // several members may be on one machine
     const failed = (why: string): void => {
       clearTimeout(timer);
       socket.removeAllListeners('data').removeAllListeners('close');
       socket.destroy();
       if (this.#state.at !== 'dialling' || this.#state.socket !== socket) return;
-      this.#wire.problem(this.address, `can't be reached: ${why}`);
+      this.#wire.problem(this.address, `${there}: ${why}`);
       this.#rest();
     };
     let heard = Buffer.alloc(0);
