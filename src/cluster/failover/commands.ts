@@ -237,10 +237,11 @@ export function tendWishes(lead: PoolLead): void {
  */
 function isNear(lead: PoolLead, { epoch, target }: PoolRecord, home: string): boolean {
   const { core, pool, policy } = lead;
-  const there = pool.reports.position(target!.node, -Infinity);
-  if (there === null || pool.reports.position(home, -Infinity) === null) return true;
+  const to = pool.targetOf(home);
+  const there = pool.reports.position(target!, -Infinity);
+  if (there === null || to === null || pool.reports.position(to, -Infinity) === null) return true;
   const mark = lead.failbackMark?.epoch === epoch ? lead.failbackMark : null;
-  const here = mark === null ? null : pool.reports.position(home, mark.at);
+  const here = mark === null ? null : pool.reports.position(to, mark.at);
   if (mark !== null && here !== null && here >= mark.position) return true;
   const isOver = mark === null || core.now >= mark.at + 2 * policy.interval;
   const waits = mark !== null && isOver && here !== null;

@@ -29,7 +29,7 @@ export function tendFirst(lead: PoolLead): void {
   }
   const { node, epoch, why } = firstOf(core.rules.asksFirst() ? heard : heard.map(unheard), core.view.cluster);
   const target = node === null ? null : { node: node.id, url: node.url };
-  const position = node === null ? null : pool.reports.position(node.id, -Infinity);
+  const position = target === null ? null : pool.reports.position(target, -Infinity);
   lead.reason = why;
   lead.propose(firstRecord(lead.at, { epoch, target, position }), why);
 }

@@ -175,8 +175,8 @@ export class PoolLead {
         node,
         up: pool.reports.isUp({ node: node.id, url: node.url }, policy, since),
         barred: this.#barred(node),
-        epoch: this.#electedEpoch(node.id),
-        position: pool.reports.position(node.id, since),
+        epoch: this.#electedEpoch({ node: node.id, url: node.url }),
+        position: pool.reports.position({ node: node.id, url: node.url }, since),
       }));
   }
 
@@ -184,8 +184,8 @@ export class PoolLead {
    * The epoch of the data that a node holds: what it heard of by a check says nothing about that, so it counts only as far
    * as epochs were open.
    */
-  #electedEpoch(node: string): number | null {
-    const seen = this.pool.reports.newest(node)?.epoch ?? null;
+  #electedEpoch({ node, url }: Target): number | null {
+    const seen = this.pool.reports.newest(node, (report) => report.url === url)?.epoch ?? null;
     const open = this.pool.record?.last?.epoch ?? this.pool.record?.epoch ?? 0;
     return seen === null ? null : Math.min(seen, open);
   }
@@ -222,7 +222,7 @@ export class PoolLead {
   bounds(): Bounds {
     const record = this.pool.record!;
     const complete = this.fence.missing(record).length === 0;
-    const reported = record.last === null ? null : this.pool.reports.position(record.last.target.node, -Infinity);
+    const reported = record.last === null ? null : this.pool.reports.position(record.last.target, -Infinity);
     return {
       reference: this.core.rules.mustNotLose(liveReference(this.fence.passed(record), reported, complete)),
       loss: record.allowed?.loss ?? 0,

@@ -123,10 +123,10 @@ function handOver(lead: PoolLead, record: PoolRecord): void {
 /** Not as far as it must be; null: it is, or positions are not known here. */
 function behind(lead: PoolLead, target: Target, furthest: number | null): string | null {
   const { pool } = lead;
-  const ever = pool.reports.position(target.node, -Infinity);
+  const ever = pool.reports.position(target, -Infinity);
   if (!lead.isUp(target, lead.fencedAt!)) return `${target.node} is not known to be healthy since the fence`;
   if (furthest === null || ever === null) return null;
-  const position = pool.reports.position(target.node, lead.fencedAt!);
+  const position = pool.reports.position(target, lead.fencedAt!);
   const bound = furthest - (pool.record?.allowed?.loss ?? 0);
   if (position !== null && position >= bound) return null;
   return `${target.node} is at ${position ?? 'an unknown position'}, ${furthest} was passed on`;
@@ -200,9 +200,10 @@ function isLeftAlone(lead: PoolLead, record: PoolRecord): boolean {
 }
 
 function open(lead: PoolLead, record: PoolRecord, position: number | null): void {
-  const { node } = record.target!;
-  const known =
-    position ?? lead.pool.reports.position(node, lead.fencedAt!) ?? lead.pool.reports.position(node, -Infinity);
+  const target = record.target!;
+  const { node } = target;
+  const { reports } = lead.pool;
+  const known = position ?? reports.position(target, lead.fencedAt!) ?? reports.position(target, -Infinity);
   const promoted = record.hooks.some(({ kind, epoch }: HookStart) => kind === 'promote' && epoch === record.epoch);
   lead.propose(
     openRecord(record, lead.at, { position: known, promoted }),

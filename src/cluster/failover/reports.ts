@@ -103,11 +103,12 @@ export class Reports {
     return newest;
   }
 
-  /** The furthest that anyone saw of it since then: positions only grow. */
-  position(node: string, since: Millis): number | null {
+  /** The furthest that anyone saw of this very node since then: positions only grow. */
+  position({ node, url }: Target, since: Millis): number | null {
     let furthest: number | null = null;
-    for (const { at, position } of this.#of.get(node)?.values() ?? [])
-      if (at >= since && position !== null) furthest = Math.max(furthest ?? 0, position);
+    for (const report of this.#of.get(node)?.values() ?? [])
+      if (report.at >= since && report.url === url && report.position !== null)
+        furthest = Math.max(furthest ?? 0, report.position);
     return furthest;
   }
 

@@ -75,6 +75,22 @@ describe('6.1 the choice', () => {
     expect(lab.record).toMatchObject({ phase: 'open', target: { node: 'b' } });
   });
 
+  it('what some members still see at the url of before says nothing of the node that has its name now', () => {
+    const at = (url: string) =>
+      policyOf({ nodes: [nodeOf('a'), nodeOf('b'), nodeOf('c', { priority: 200, url })], hash: url });
+    const lab = running(3, at('http://old:3000'));
+    for (const member of lab.members) member.held = { writing: 0, passed: 100 };
+    // Two have the new file; the third one still checks the machine of before, which has all.
+    for (const member of lab.members.slice(0, 2))
+      lab.give(member, { kind: 'policies', policies: [at('http://new:3000')] });
+    for (const node of ['a', 'b']) lab.see(node, { position: 100 });
+    for (const member of lab.members.slice(0, 2)) lab.report(member, 'c', { position: 20 });
+    lab.report(lab.members[2]!, 'c', { position: 100 });
+    lab.see('a', { failures: 3 });
+    lab.pass(500);
+    expect(lab.record).toMatchObject({ epoch: 2, phase: 'open', target: { node: 'b' } });
+  });
+
   it('one that came back and has not shown that it knows its place is none to choose', () => {
     const lab = running(1, policyOf({ recoveryWait: 60_000 }));
     lab.see('a', { failures: 3 });
