@@ -3,6 +3,8 @@ import { err, ok, type Result } from '../base/result.ts';
 import { type Fault, isIPv6, isLoopback, parseListen } from './addresses.ts';
 
 export const clusterPort = 7946;
+/** What members tell each other of an address. */
+const hostMax = 128;
 const keyBytesMin = 32;
 export const clusterKeysMax = 8;
 
@@ -17,6 +19,8 @@ export function parseMemberAddress(text: string): Result<string, Fault> {
   if (port === 0) return err(`has port 0\nthe others must know the port; ${clusterPort} is the usual one`);
   if (host === '0.0.0.0' || /^[0:]+$/.test(host))
     return err('is every address of a machine\nname the one under which the other members reach it');
+  if (host.length > hostMax)
+    return err(`has a host of more than ${hostMax} characters\ngive its address, or a shorter name`);
   return ok(read.value.name);
 }
 

@@ -6,7 +6,7 @@ import type { Metadata } from './model.ts';
 
 const nameForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const hostForm =
-  /^(?:\[[0-9A-Fa-f:.]{2,45}\]|(?!\d+\.)[A-Za-z0-9](?:[A-Za-z0-9.-]{0,126}[A-Za-z0-9])?|(?:\d{1,3}\.){3}\d{1,3})$/;
+  /^(?:\[[0-9A-Fa-f:.]{2,45}\]|(?![\d.]+$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,126}[A-Za-z0-9_])?|(?:\d{1,3}\.){3}\d{1,3})$/;
 const zoneForm = /^[A-Za-z0-9._-]{0,64}$/;
 const versionForm = /^[!-~]{0,32}$/;
 const idForm = /^[0-9a-f]{32}$/;
