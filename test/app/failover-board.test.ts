@@ -48,7 +48,7 @@ describe('writes', () => {
 
   it('wait, or are refused, as soon as there is no leave', () => {
     const { board, record } = world();
-    board.write({ ...open, writeUntil: 0, why: 'waits for leave to write' });
+    board.write({ ...open, writeUntil: 0, why: 'waits for a write lease' });
     expect(record()).toMatchObject({ mode: 'park', writeUntil: 0, slot: 3, cutAt: 5250 });
     board.write({ ...open, writeUntil: 0, otherwise: 'refuse' });
     expect(record().mode).toBe('refuse');

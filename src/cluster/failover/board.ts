@@ -104,7 +104,7 @@ function stopOfOpen(core: Core, pool: Pool, record: PoolRecord): Stop | null {
   if (failures >= suspectedFrom) return park(`${record.target!.node} failed ${failures} checks in a row`);
   if (writesUnleased(pool)) return null;
   if (pool.lease === null || core.now >= pool.lease.writeUntil)
-    return hopesForQuorum(core) ? park('waits for leave to write') : refuse('no quorum: leave to write has run out');
+    return hopesForQuorum(core) ? park('waits for a write lease') : refuse('no quorum: the write lease has run out');
   return null;
 }
 

@@ -103,7 +103,8 @@ export class Watchman {
 
   #troubleOf(view: MemberView, lag: MemberLine['lag']): string | null {
     if (view.status === 'suspect') return 'it did not answer in time; it is being asked through others';
-    if (view.healthScore >= degradedScore) return `its own process is slow: health score ${view.healthScore} of 7`;
+    if (view.healthScore >= degradedScore)
+      return `answers to it are late or missing, or its own process is slow: health score ${view.healthScore} of 7`;
     const living = this.#core.book.views.filter((one) => one.status === 'alive').length;
     if (view.blindTo.length > 0 && view.blindTo.length >= living / 2)
       return 'it cannot reach most of the others by itself';

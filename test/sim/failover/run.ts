@@ -47,7 +47,7 @@ export const mustReach: readonly string[] = [
   ...of('hook', 'promote took effect', 'demote took effect', 'rejoin took effect'),
   ...of('lease', 'given', 'no-quorum', 'not-open'),
   ...of('parked', 'sent afterwards', 'epoch n is being opened', 'a switch of primary is about to begin'),
-  ...of('parked', 'node failed n checks in a row', 'waits for leave to write', 'its nodes are asked who is primary'),
+  ...of('parked', 'node failed n checks in a row', 'waits for a write lease', 'its nodes are asked who is primary'),
   ...of('parked', 'a node knows better', 'the epoch is moving'),
   ...of('data', 'a write was cut', 'a tunnel was cut', 'bytes came late', 'a connection was refused, nothing was sent'),
   ...of('files', 'rows were replaced'),
