@@ -1,4 +1,5 @@
 /** Routes: what they name exists, what they hold fits together, and no request is stolen by an earlier one. */
+import { isProxyField } from '../base/proxy-fields.ts';
 import { routeName } from './build.ts';
 import { EarlierRoutes } from './covered.ts';
 import type { Draft, RouteDraft } from './draft.ts';
@@ -27,6 +28,7 @@ export function checkRoutes(draft: Draft, ledger: Ledger): void {
     checkName(route, { index, names, ledger });
     checkTarget(route, { path: ['routes', index], ledger });
     checkListen(route, { index, draft, ledger });
+    checkFields(route, { index, draft, ledger });
   }
   // What is wrong anyway may take from others, or leave a pool alone, by mistake.
   if (ledger.problems.failed) return;
@@ -111,6 +113,26 @@ function checkListen(
       `there is no listener ${name}`,
       guess(name, known),
     );
+  }
+}
+
+/** Fields that are never believed, and so are on no request. */
+function checkFields(
+  route: RouteDraft,
+  { index, draft, ledger }: { index: number; draft: Draft; ledger: Ledger },
+): void {
+  for (const name of Object.keys(route.headers)) {
+    const lower = name.toLowerCase();
+    const place = keyPlaceOf(ledger, ['routes', index, 'headers', name]);
+    if (lower.startsWith('x-ha-'))
+      ledger.problems.warning(place, `${name} is taken from every request: none has it here`);
+    else if (isProxyField(lower) && draft.trustedProxies?.length === 0) {
+      ledger.problems.warning(
+        place,
+        `${name} is believed of trustedProxies alone, and there are none: no request has it here`,
+        'name the proxies in front under trustedProxies',
+      );
+    }
   }
 }
 

@@ -5,8 +5,9 @@
  * from one that is, X-Forwarded-For is appended to and the rest is kept. They are added last, after the client's own
  * Connection field has had its effect, so nobody can make us drop them (CVE-2024-45410, CVE-2022-31813).
  */
+import { isProxyField } from '../base/proxy-fields.ts';
 import type { RouteView, Settings } from '../routing/snapshot.ts';
-import { dropFields } from './http1/grammar.ts';
+import { dropFields, upgradeFields } from './http1/grammar.ts';
 import { chunked, type RequestHead } from './http1/request-head.ts';
 
 /** What is known of the client's connection. */
@@ -35,14 +36,12 @@ export interface ForwardOptions {
   readonly epoch: number;
 }
 
-const upgradeFields = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
-
 export function requestText(head: RequestHead, peer: Peer, route: RouteView, options: ForwardOptions): string {
   let kept = route.requestDrop === null ? head.fields : dropFields(head.fields, route.requestDrop);
   if (!head.hostKept && !route.requestDrop?.has('host'))
     kept = `Host: ${head.authority || options.authority}\r\n${kept}`;
   if (options.fields.via !== null) kept = withVia(kept, head, options.fields.via);
-  return `${head.method} ${options.target} HTTP/1.1\r\n${kept}${route.requestSet}${framing(head)}${forwardedFields(head, peer, options)}${options.epoch === 0 ? '' : `X-HA-Epoch: ${options.epoch}\r\n`}X-Request-Id: ${options.requestId}\r\n\r\n`;
+  return `${head.method} ${options.target} HTTP/1.1\r\n${kept}${route.requestSet}${framing(head)}${forwardedFields(head, peer, route.requestDrop)}${options.fields.forwarded ? forwardedField(head, peer) : ''}${options.epoch === 0 ? '' : `X-HA-Epoch: ${options.epoch}\r\n`}X-Request-Id: ${options.requestId}\r\n\r\n`;
 }
 
 function framing(head: RequestHead): string {
@@ -55,18 +54,22 @@ function framing(head: RequestHead): string {
   return text;
 }
 
-function forwardedFields(head: RequestHead, peer: Peer, options: ForwardOptions): string {
+/** `drop`: what the route sets or removes. Of these fields that concerns those that are not always written. */
+function forwardedFields(head: RequestHead, peer: Peer, drop: RouteView['requestDrop']): string {
   let text: string;
   if (peer.trusted) {
     const chain = head.forwardedFor === '' ? peer.address : `${head.forwardedFor}, ${peer.address}`;
-    text = `X-Forwarded-For: ${chain}\r\nX-Real-IP: ${clientAddress(head, peer)}\r\nX-Forwarded-Proto: ${head.forwardedProto || peer.scheme}\r\nX-Forwarded-Host: ${head.forwardedHost || head.authority}\r\nX-Forwarded-Port: ${head.forwardedPort || peer.port}\r\n${head.forwardedOther}`;
+    text = `X-Forwarded-For: ${chain}\r\nX-Real-IP: ${clientAddress(head, peer)}\r\nX-Forwarded-Proto: ${head.forwardedProto || peer.scheme}\r\nX-Forwarded-Host: ${head.forwardedHost || head.authority}\r\nX-Forwarded-Port: ${head.forwardedPort || peer.port}\r\n${without(drop, head.forwardedOther)}`;
   } else {
     text = peer.forwardedLines[0] + head.authority + peer.forwardedLines[1];
   }
-  if (peer.clientCert !== '') text += peer.clientCert;
-  else if (peer.trusted) text += head.clientCert;
-  return options.fields.forwarded ? text + forwardedField(head, peer) : text;
+  if (peer.clientCert !== '') text += without(drop, peer.clientCert);
+  else if (peer.trusted) text += without(drop, head.clientCert);
+  return text;
 }
+
+const without = (drop: RouteView['requestDrop'], lines: string): string =>
+  drop === null ? lines : dropFields(lines, drop);
 
 /** What is the same for all requests of a peer that is not trusted, made once for its connection. */
 export function forwardedBy({ address, scheme, port }: Pick<Peer, 'address' | 'scheme' | 'port'>): [string, string] {
@@ -83,16 +86,32 @@ function forwardedField(head: RequestHead, peer: Peer): string {
   return `Forwarded: ${before}${own}\r\n`;
 }
 
+/**
+ * A field as rules see it. Of those that only proxies set, a peer that is not trusted says nothing; X-HA-* is nobody's. Else
+ * anybody could take a route that a proxy in front is to open.
+ */
+export function believedField(name: string, head: RequestHead, peer: Peer): string | undefined {
+  return (!peer.trusted && isProxyField(name)) || name.startsWith('x-ha-') ? undefined : head.header(name);
+}
+
 /** The rightmost address of X-Forwarded-For that is no trusted proxy; the peer itself if it is not trusted. */
 export function clientAddress(head: RequestHead, peer: Peer): string {
   if (!peer.trusted || head.forwardedFor === '') return peer.address;
   const chain = head.forwardedFor.split(',');
   for (let i = chain.length - 1; i >= 0; i--) {
-    const address = chain[i]!.trim();
+    const address = bareAddress(chain[i]!.trim());
     if (!/^[0-9A-Fa-f.:]{2,45}$/.test(address)) return peer.address;
     if (i === 0 || !peer.isTrusted(address)) return address;
   }
   return peer.address;
+}
+
+/** Some balancers write the port along: `192.0.2.1:4711`, `[2001:db8::1]:4711`. */
+const withPort = /^(?:([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?)$/;
+
+function bareAddress(text: string): string {
+  const match = withPort.exec(text);
+  return match === null ? text : (match[1] ?? match[2]!);
 }
 
 function withVia(fields: string, head: RequestHead, name: string): string {

@@ -153,3 +153,16 @@ it('a pool may stand in several routes, and one pool in routes of its own', () =
   const text = 'pools: { app: { nodes: [http://a] } }\nroutes: [{ path: /a, pool: app }, { path: /b, pool: app }]';
   expect(config(text).routes).toHaveLength(2);
 });
+
+it('that asks for a field which nobody is believed', () => {
+  const asking = (name: string, more = ''): readonly string[] =>
+    warnings(`${more}${routes(`{ headers: { ${name}: true }, pool: app }`, '{ pool: api }')}`);
+  const trusting = 'trustedProxies: [10.0.0.0/8]\n';
+  expect(asking('X-Forwarded-Proto')).toEqual([
+    expect.stringMatching(/headers\.X-Forwarded-Proto: X-Forwarded-Proto is believed of trustedProxies alone/),
+  ]);
+  expect(asking('client-cert')).toHaveLength(1);
+  expect(asking('X-Forwarded-Proto', trusting)).toEqual([]);
+  expect(asking('X-HA-Epoch', trusting)).toEqual([expect.stringMatching(/X-HA-Epoch is taken from every request/)]);
+  expect(asking('X-Beta')).toEqual([]);
+});

@@ -130,6 +130,10 @@ describe('the client address is the rightmost one that is not trusted', () => {
     ['198.51.100.1, <script>', '10.0.0.9'],
     ['198.51.100.1,', '10.0.0.9'],
     ['198.51.100.1:80 x', '10.0.0.9'],
+    ['6.6.6.6, 198.51.100.1:4711', '198.51.100.1'],
+    ['198.51.100.1:4711, 10.0.0.2:80', '198.51.100.1'],
+    ['[2001:db8::1]:4711, 10.0.0.2', '2001:db8::1'],
+    ['[2001:db8::1]', '2001:db8::1'],
     [`${'1'.repeat(46)}`, '10.0.0.9'],
   ])('%j: %s', (chain, address) => {
     expect(clientAddress(get(`X-Forwarded-For: ${chain}`), peer(trusted))).toBe(address);
@@ -231,6 +235,25 @@ describe("a route's fields", () => {
     });
     const text = forward(get('a: client', 'B: x', 'C: y'), { route });
     expect([sent(text, 'A'), sent(text, 'B'), sent(text, 'C')]).toEqual([['1', '2'], [], ['y']]);
+  });
+
+  it('come before what a trusted proxy says', () => {
+    const head = get('X-Forwarded-Prefix: /theirs', 'X-Forwarded-Server: s', 'Client-Cert: :eA==:');
+    const set = routeView({ set: [{ name: 'X-Forwarded-Prefix', value: '/ours' }] });
+    const text = forward(head, { route: set, peer: trusted });
+    expect([sent(text, 'X-Forwarded-Prefix'), sent(text, 'X-Forwarded-Server')]).toEqual([['/ours'], ['s']]);
+    expect(sent(text, 'Client-Cert')).toEqual([':eA==:']);
+    const remove = routeView({ remove: ['x-forwarded-server', 'client-cert'] });
+    const less = forward(head, { route: remove, peer: trusted });
+    expect([sent(less, 'X-Forwarded-Server'), sent(less, 'Client-Cert')]).toEqual([[], []]);
+    expect(sent(less, 'X-Forwarded-Prefix')).toEqual(['/theirs']);
+  });
+
+  it("can take the client's certificate away, which is no field of a node that need not know it", () => {
+    const clientCert = 'Client-Cert: :eA==:\r\n';
+    expect(sent(forward(get(), { peer: { clientCert } }), 'Client-Cert')).toEqual([':eA==:']);
+    const route = routeView({ remove: ['client-cert'] });
+    expect(sent(forward(get(), { route, peer: { clientCert } }), 'Client-Cert')).toEqual([]);
   });
 });
 

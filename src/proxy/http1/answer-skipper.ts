@@ -7,14 +7,14 @@
  * What has no end of its own (until close, a 101), is over `maxSkipped`, or can't be read in one way is a fault.
  */
 import { ChunkedReader } from './chunked.ts';
-import { chunkedBody, hasBody, type ResponseHead, readResponseHead } from './response-head.ts';
+import { chunkedBody, endsPlainly, hasBody, type ResponseHead, readResponseHead } from './response-head.ts';
 
 /** Bytes of one answer; beyond them a new connection is cheaper. */
 export const maxSkipped = 64 * 1024;
 
 export class AnswerSkipper {
   done = false;
-  /** Once done: whether the node keeps the connection. */
+  /** Once done: whether the node keeps the connection, and what follows there can be told from this answer. */
   keepAlive = false;
   fault: string | null = null;
   readonly #method: string;
@@ -63,7 +63,7 @@ export class AnswerSkipper {
   #begin(head: ResponseHead): void {
     this.#inHead = false;
     this.#partial = '';
-    this.keepAlive = head.keepAlive;
+    this.keepAlive = head.keepAlive && endsPlainly(this.#method, head);
     if (!hasBody(this.#method, head.status) || head.bodyLength === 0) this.done = true;
     else if (head.bodyLength > 0) this.#left = head.bodyLength;
     else if (head.bodyLength === chunkedBody) this.#reader = new ChunkedReader('data');

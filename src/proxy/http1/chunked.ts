@@ -198,13 +198,22 @@ function hexDigit(byte: number): number {
 const forbiddenTrailer =
   /^(?:content-|transfer-encoding|host|connection|keep-alive|te$|trailer|upgrade|authorization|proxy-|client-cert|cookie|set-cookie|expect|if-|range|cache-control|pragma|http2-settings|x-forwarded-|x-real-ip|forwarded|x-request-id|x-ha-|via|www-authenticate|max-forwards|location|retry-after|date|expires|vary|age)/;
 
+/** What the config says of fields holds for trailers, too: an app server may put them to the head. */
+export interface TrailerRules {
+  /** Names with an underscore may pass. */
+  readonly underscore: boolean;
+  /** Lower-case names that the route sets or removes; null = none. */
+  readonly drop: ReadonlySet<string> | null;
+}
+
 /** The trailer lines that may be passed on. */
-export function allowedTrailers(lines: string): string {
+export function allowedTrailers(lines: string, { underscore, drop }: TrailerRules): string {
   let kept = '';
   for (const line of lines.split('\r\n')) {
-    // An app server that puts trailers to the head may read X_Forwarded_For as X-Forwarded-For.
-    const name = line.slice(0, line.indexOf(':')).toLowerCase().replaceAll('_', '-');
-    if (name !== '' && !forbiddenTrailer.test(name)) kept += `${line}\r\n`;
+    const name = line.slice(0, line.indexOf(':')).toLowerCase();
+    if (name === '' || drop?.has(name) === true || (!underscore && name.includes('_'))) continue;
+    // An app server may read X_Forwarded_For as X-Forwarded-For.
+    if (!forbiddenTrailer.test(name.replaceAll('_', '-'))) kept += `${line}\r\n`;
   }
   return kept;
 }

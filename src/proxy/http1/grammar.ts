@@ -16,6 +16,9 @@ export const fieldLine = `${token}+:${fieldValue}*\\r\\n`;
 /** A line end other than CR LF somewhere in the text; a CR at its very end is not judged. */
 export const looseLineEnd = /(?:^|[^\r])\n|\r[^\n]/;
 
+/** Where a WebSocket is asked for, or agreed on. */
+export const upgradeFields = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+
 const tokenOnly = new RegExp(`^${token}+$`);
 export const isToken = (text: string): boolean => tokenOnly.test(text);
 

@@ -3,7 +3,16 @@
  * read in one way is no answer (502), and its connection is not used again.
  * As for requests, `fields` holds the lines to pass on; framing, hop-by-hop fields and X-Request-Id are written anew.
  */
-import { dropFields, FieldCursor, fieldLine, fieldValue, findField, listMembers, parseLength } from './grammar.ts';
+import {
+  dropFields,
+  FieldCursor,
+  fieldLine,
+  fieldValue,
+  findField,
+  listMembers,
+  parseLength,
+  upgradeFields,
+} from './grammar.ts';
 
 /** Body framing of an answer, beside a number of bytes. */
 export const chunkedBody = -1;
@@ -144,6 +153,8 @@ function takeField(head: ResponseHead, line: FieldCursor): boolean {
 function interpret(head: ResponseHead): string | null {
   head.keepAlive = head.minor === 1;
   if (head.connection !== '') readConnection(head);
+  // 426 has to say what it asks for (RFC 9110 15.5.22), and that is the one upgrade that we take.
+  if (head.status === 426 && head.upgradeTo.toLowerCase() === 'websocket') head.fields += upgradeFields;
   if (head.codings > 0) {
     if (head.lengths > 0) return 'both Content-Length and Transfer-Encoding';
     if (head.codings > 1 || head.transferEncoding.toLowerCase() !== 'chunked')
@@ -197,6 +208,16 @@ export function mayCloseUnsaid(method: string, head: ResponseHead): boolean {
     head.keepAliveTimeout < 0 &&
     !listMembers(head.connection).includes('keep-alive')
   );
+}
+
+/**
+ * Whether what stands behind the answer on a connection that others share can only be the next one. A node may send a body
+ * behind an answer that may have none (to HEAD; or it tells of one): the next answer would begin with it, and each after that
+ * would be another's.
+ */
+export function endsPlainly(method: string, { minor, status, codings, givenLength }: ResponseHead): boolean {
+  if (minor === 0 || method === 'HEAD') return false;
+  return hasBody(method, status) || (codings === 0 && (status !== 204 || givenLength <= 0));
 }
 
 /** Whether an answer to this method has a body, whatever its fields say. RFC 9112 6.3. */

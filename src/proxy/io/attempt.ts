@@ -8,7 +8,8 @@
 import type { Millis } from '../../base/ids.ts';
 import type { Failure } from '../errors.ts';
 import { requestText } from '../forwarding.ts';
-import { hasBody, mayCloseUnsaid, type ResponseHead } from '../http1/response-head.ts';
+import { upgradeFields } from '../http1/grammar.ts';
+import { endsPlainly, mayCloseUnsaid, type ResponseHead } from '../http1/response-head.ts';
 import type { End, NodeSignal } from '../outcome.ts';
 import type { Pool } from '../pool.ts';
 import type { Context } from './context.ts';
@@ -214,20 +215,13 @@ export class Attempt implements UpstreamUser, InLine {
     this.exchange.status = head.status;
     this.exchange.placement!.answered(this, head);
     this.#closesUnsaid = mayCloseUnsaid(this.exchange.head.method, head);
-    this.#keepAlive = head.keepAlive && (this.node.limits.pipelining === 1 || this.#endsPlainly(head));
+    // Where a connection is shared, now or later.
+    this.#keepAlive =
+      head.keepAlive && (this.node.limits.pipelining === 1 || endsPlainly(this.exchange.head.method, head));
     this.#idleMs = this.node.limits.idleTimeout;
     if (head.keepAliveTimeout >= 0) this.#idleMs = Math.min(this.#idleMs, head.keepAliveTimeout * 1000 - 1000);
     if (this.pipeline !== null) this.pipeline.idleMs = this.#idleMs;
     return true;
-  }
-
-  /**
-   * Where a connection is shared, now or later. A node may send a body behind an answer that may have none (to HEAD; or it
-   * tells of one): the next answer would begin with it, and each after that would be another's.
-   */
-  #endsPlainly({ minor, status, codings, givenLength }: ResponseHead): boolean {
-    if (minor === 0 || this.exchange.head.method === 'HEAD') return false;
-    return hasBody(this.exchange.head.method, status) || (codings === 0 && (status !== 204 || givenLength <= 0));
   }
 
   /** After answerBegins() said no: so many bytes were read behind the head. */
@@ -242,7 +236,8 @@ export class Attempt implements UpstreamUser, InLine {
       this.#awaitNode();
     }
     if (exchange.head.minor === 0 || (head.status === 100 && !exchange.head.expectContinue)) return;
-    if (!exchange.client.socket.write(interimText(head), 'latin1')) exchange.client.full();
+    const text = interimText(head.statusText, exchange.passedFields(head));
+    if (!exchange.client.socket.write(text, 'latin1')) exchange.client.full();
   }
 
   /** The body goes on beyond the first read. */
@@ -295,7 +290,7 @@ export class Attempt implements UpstreamUser, InLine {
     this.node.countStatus(101);
     this.#judge(false, 'status 101');
     exchange.write(
-      `HTTP/1.1 ${head.statusText}\r\n${exchange.passedFields(head)}${route!.responseSet}X-Request-Id: ${exchange.id}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+      `HTTP/1.1 ${head.statusText}\r\n${exchange.passedFields(head)}${route!.responseSet}X-Request-Id: ${exchange.id}\r\n${upgradeFields}\r\n`,
     );
     const tunnel = new Tunnel(this);
     this.upstream.user = tunnel;

@@ -16,7 +16,8 @@ import { hostOf, normalizePath, pathOf, redirectLocation, rewritePath } from '..
 import type { PoolView, RouteRow, RouteView, Settings } from '../../routing/snapshot.ts';
 import type { RefusalReason } from '../../scoreboard/layout.ts';
 import { type Failure, type FailureRule, failureRules } from '../errors.ts';
-import { isLoop, keptRequestId } from '../forwarding.ts';
+import { believedField, isLoop, keptRequestId } from '../forwarding.ts';
+import { allowedTrailers } from '../http1/chunked.ts';
 import { dropFields } from '../http1/grammar.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
@@ -108,7 +109,7 @@ export class Exchange {
     this.writes = view !== null && view.row.primary !== null && this.#isWrite();
     if (view !== null) this.retries = new Retries(head.method, view.row.retry, this.writes);
     const retain = this.retries?.repeatable === true ? view!.row.retry.buffer : 0;
-    this.body = new RequestBody(head.bodyLength, retain, this.settings.fields.trailers);
+    this.body = new RequestBody(head.bodyLength, retain, this);
     // Last: if anything above throws there is no exchange that would settle.
     this.#hold.count++;
   }
@@ -125,8 +126,13 @@ export class Exchange {
     facts.host = hostOf(this.head.authority);
     facts.path = pathOf(this.head.target);
     facts.method = this.head.method;
-    facts.source = this.head;
+    facts.source = this;
     return this.#hold.snapshot.match(facts);
+  }
+
+  /** As routes see it. */
+  header(name: string): string | undefined {
+    return believedField(name, this.head, this.client.peer);
   }
 
   // ---- from the head to a node -----------------------------------------------------------------------------------
@@ -219,6 +225,12 @@ export class Exchange {
     }
     pieces.length = 0;
     return to;
+  }
+
+  passedTrailers(lines: string): string {
+    const { trailers, underscore } = this.settings.fields;
+    if (!trailers) return '';
+    return allowedTrailers(lines, { underscore: underscore === 'allow', drop: this.route?.requestDrop ?? null });
   }
 
   /** Nothing of the body that was read is held here. */

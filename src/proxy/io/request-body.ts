@@ -5,7 +5,7 @@
  *   before the head is sent: everything read is kept, up to a bound, then the client is paused
  *   after it: passed on at once; kept besides only while the request may be repeated, up to retry.buffer
  */
-import { allowedTrailers, ChunkedReader, type ChunkFault } from '../http1/chunked.ts';
+import { ChunkedReader, type ChunkFault } from '../http1/chunked.ts';
 import { chunked } from '../http1/request-head.ts';
 
 /** Read ahead of a connection to the node. */
@@ -13,6 +13,11 @@ const maxAhead = 64 * 1024;
 /** A kept piece costs hundreds of bytes beside its own: so many small ones in a row are made one. */
 const smallBytes = 1024;
 const maxSmall = 256;
+
+/** Which trailer lines go on to the node; the empty line is not among them. */
+export interface Trailers {
+  passedTrailers(lines: string): string;
+}
 
 export class RequestBody {
   complete: boolean;
@@ -25,15 +30,15 @@ export class RequestBody {
   /** All that was read is still kept. */
   whole = true;
   readonly #reader: ChunkedReader | null;
-  readonly #passTrailers: boolean;
+  readonly #trailers: Trailers;
   #left: number;
   #retain: number;
   /** Small pieces at the end of what is kept. */
   #small = 0;
 
   /** `length`: bytes, or `chunked`. `retain`: bytes kept after sending; 0 if the request is never repeated. */
-  constructor(length: number, retain: number, passTrailers: boolean) {
-    this.#passTrailers = passTrailers;
+  constructor(length: number, retain: number, trailers: Trailers) {
+    this.#trailers = trailers;
     this.#reader = length === chunked ? new ChunkedReader('raw') : null;
     this.#left = Math.max(length, 0);
     this.#retain = retain;
@@ -58,7 +63,7 @@ export class RequestBody {
     for (let i = 0; i < reader.rangeCount; i += 2) out.push(bytes.subarray(reader.ranges[i]!, reader.ranges[i + 1]!));
     this.complete = reader.done;
     if (reader.done && reader.trailers !== '') {
-      out.push(Buffer.from(`${this.#passTrailers ? allowedTrailers(reader.trailers) : ''}\r\n`, 'latin1'));
+      out.push(Buffer.from(`${this.#trailers.passedTrailers(reader.trailers)}\r\n`, 'latin1'));
     }
     return to;
   }

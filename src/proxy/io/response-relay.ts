@@ -221,7 +221,8 @@ export class ResponseRelay {
   /** What ends a chunked answer beyond what was copied: only a message with trailer fields needs it. */
   #trailerText(reader: ChunkedReader): string {
     if (reader.trailers === '') return '';
-    return `${this.#passTrailers ? allowedTrailers(reader.trailers) : ''}\r\n`;
+    if (!this.#passTrailers) return '\r\n';
+    return `${allowedTrailers(reader.trailers, { underscore: true, drop: this.#exchange.route!.responseDrop })}\r\n`;
   }
 
   #readBody(bytes: Buffer, from: number, to: number): void {
@@ -320,9 +321,9 @@ export class ResponseRelay {
   }
 }
 
-/** An interim answer as it goes to the client. */
-export function interimText(head: ResponseHead): string {
-  return `HTTP/1.1 ${head.statusText}\r\n${dropFields(head.fields, interimDrop)}\r\n`;
+/** An interim answer as it goes to the client, with those of its fields that may. */
+export function interimText(statusText: string, fields: string): string {
+  return `HTTP/1.1 ${statusText}\r\n${dropFields(fields, interimDrop)}\r\n`;
 }
 
 const interimDrop: ReadonlySet<string> = new Set(['date']);

@@ -6,6 +6,7 @@ import {
   ChunkedReader,
   maxExtensionBytes,
   maxTrailerBytes,
+  type TrailerRules,
 } from '../../../src/proxy/http1/chunked.ts';
 import { byteByByte, cutAt } from '../fixtures.ts';
 
@@ -252,6 +253,8 @@ describe('bounds', () => {
 });
 
 describe('trailers that may be passed on (F10)', () => {
+  const all: TrailerRules = { underscore: true, drop: null };
+
   it.each([
     'Content-Length: 5',
     'content-type: a/b',
@@ -277,10 +280,10 @@ describe('trailers that may be passed on (F10)', () => {
     'X_Forwarded_For: 1',
     'Content_Length: 5',
   ])('not %s', (line) => {
-    expect(allowedTrailers(`A: 1\r\n${line}\r\nB: 2\r\n`)).toBe('A: 1\r\nB: 2\r\n');
+    expect(allowedTrailers(`A: 1\r\n${line}\r\nB: 2\r\n`, all)).toBe('A: 1\r\nB: 2\r\n');
   });
 
   it.each(['Digest: x', 'Server-Timing: a', 'grpc-status: 0', 'X-Checksum: 1', 'Team: x'])('but %s', (line) => {
-    expect(allowedTrailers(`${line}\r\n`)).toBe(`${line}\r\n`);
+    expect(allowedTrailers(`${line}\r\n`, all)).toBe(`${line}\r\n`);
   });
 });

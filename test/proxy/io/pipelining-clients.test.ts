@@ -93,6 +93,23 @@ describe('a client that goes away', () => {
     await world.quiet(2);
   });
 
+  it.each([
+    ['a 204 that tells a length', `HTTP/1.1 204 No Content\r\nContent-Length: ${evil.length}\r\n\r\n`],
+    ['a 204 that tells a coding', 'HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n'],
+    ['a 304 that tells a coding', 'HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n'],
+    ['an answer of HTTP/1.0', 'HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n'],
+  ])('%s: what may stand behind it is nobody’s answer', async (_what, answer) => {
+    const { world, nodes, clients } = await setup({ clients: 3 });
+    nodes[0]!.respond = once(3, (connection) => {
+      clients[0]!.socket.resetAndDestroy();
+      void until('gone', () => world.connections <= 2).then(() => connection.write(answer + evil));
+    });
+    askAll(clients);
+    expect(await bodies(clients.slice(1))).toEqual(own(clients).slice(1));
+    await until('the end at the node', () => nodes[0]!.connections[0]!.end !== 'open');
+    await world.quiet(2);
+  });
+
   it('an answer too large to be thrown away ends the connection instead', async () => {
     const { world, nodes, clients } = await setup({ clients: 3 });
     nodes[0]!.respond = once(3, (connection) => {

@@ -1,8 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { chunked } from '../../../src/proxy/http1/request-head.ts';
-import { RequestBody } from '../../../src/proxy/io/request-body.ts';
+import { RequestBody, type Trailers } from '../../../src/proxy/io/request-body.ts';
 import { byteByByte, cutAt } from '../fixtures.ts';
+
+const none: Trailers = { passedTrailers: () => '' };
+const digests: Trailers = {
+  passedTrailers: (lines) => lines.replace(/^(?!Digest:).*\r\n/gm, ''),
+};
 
 const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1');
 const textOf = (pieces: readonly Buffer[]): string => Buffer.concat(pieces).toString('latin1');
@@ -22,7 +27,7 @@ describe('a sized body', () => {
   it('is so many bytes, however they come, and what is behind it is left', () => {
     fc.assert(
       fc.property(fc.nat(50), fc.nat(20), fc.array(fc.nat(80), { maxLength: 6 }), (length, behind, cuts) => {
-        const body = new RequestBody(length, 0, false);
+        const body = new RequestBody(length, 0, none);
         const payload = 'x'.repeat(length);
         const next = 'y'.repeat(behind);
         expect(feed(body, cutAt(bytesOf(payload + next), cuts))).toEqual({ out: payload, rest: next });
@@ -32,15 +37,15 @@ describe('a sized body', () => {
   });
 
   it('of no bytes is complete from the start', () => {
-    expect(new RequestBody(0, 0, false).complete).toBe(true);
-    expect(new RequestBody(1, 0, false).complete).toBe(false);
-    expect(new RequestBody(chunked, 0, false).complete).toBe(false);
+    expect(new RequestBody(0, 0, none).complete).toBe(true);
+    expect(new RequestBody(1, 0, none).complete).toBe(false);
+    expect(new RequestBody(chunked, 0, none).complete).toBe(false);
   });
 
   it('begins where it is said to begin in the buffer, and is passed on uncopied', () => {
     const bytes = bytesOf('head|hello|next');
     const out: Buffer[] = [];
-    expect(new RequestBody(5, 0, false).read(bytes, 5, out)).toBe(10);
+    expect(new RequestBody(5, 0, none).read(bytes, 5, out)).toBe(10);
     expect(textOf(out)).toBe('hello');
     expect(out[0]!.buffer).toBe(bytes.buffer);
   });
@@ -53,18 +58,18 @@ describe('a chunked body', () => {
     ['whole', [bytesOf(`${coded}GET`)]],
     ['byte by byte', byteByByte(bytesOf(`${coded}GET`))],
   ])('goes on as chunks without extensions and without trailer fields, %s', (_, pieces) => {
-    const body = new RequestBody(chunked, 0, false);
+    const body = new RequestBody(chunked, 0, none);
     expect(feed(body, pieces)).toEqual({ out: '5\r\nhello\r\n0\r\n\r\n', rest: 'GET' });
     expect([body.complete, body.bytes]).toEqual([true, 5]);
   });
 
   it('goes on with those trailer fields that are allowed, if the config says so', () => {
-    const body = new RequestBody(chunked, 0, true);
+    const body = new RequestBody(chunked, 0, digests);
     expect(feed(body, byteByByte(bytesOf(coded))).out).toBe('5\r\nhello\r\n0\r\nDigest: d\r\n\r\n');
   });
 
   it('that is broken says so', () => {
-    const body = new RequestBody(chunked, 0, false);
+    const body = new RequestBody(chunked, 0, none);
     feed(body, [bytesOf('5\r\nhello\n')]);
     expect([body.fault, body.complete]).toEqual(['bad-chunk', false]);
   });
@@ -77,7 +82,7 @@ describe('what is kept', () => {
   };
 
   it('is all that came before the head was sent, and 64 KiB of it are enough', () => {
-    const body = new RequestBody(1e6, 0, false);
+    const body = new RequestBody(1e6, 0, none);
     keep(body, 63, false);
     expect([body.full, body.whole, body.keptBytes]).toEqual([false, true, 63 * 1024]);
     keep(body, 1, false);
@@ -85,7 +90,7 @@ describe('what is kept', () => {
   });
 
   it('is let go once sent, if the request is never repeated', () => {
-    const body = new RequestBody(1e6, 0, false);
+    const body = new RequestBody(1e6, 0, none);
     keep(body, 2, false);
     body.sent();
     expect([body.kept, body.keptBytes, body.whole]).toEqual([[], 0, false]);
@@ -94,7 +99,7 @@ describe('what is kept', () => {
   });
 
   it('stays up to the bound while the request may be repeated, and not a byte beyond it', () => {
-    const body = new RequestBody(1e6, 4096, false);
+    const body = new RequestBody(1e6, 4096, none);
     keep(body, 2, false);
     body.sent();
     keep(body, 2, true);
@@ -104,7 +109,7 @@ describe('what is kept', () => {
   });
 
   it('costs little more than its bytes, however small the pieces', () => {
-    const body = new RequestBody(1e6, 0, false);
+    const body = new RequestBody(1e6, 0, none);
     const text = Array.from({ length: 50_000 }, (_, i) => (i % 10).toString()).join('');
     for (let i = 0; i < text.length; i++) {
       body.keep([Buffer.from(text[i]!)], false);
@@ -117,7 +122,7 @@ describe('what is kept', () => {
   });
 
   it('nothing sent and nothing kept is still whole', () => {
-    const body = new RequestBody(0, 0, false);
+    const body = new RequestBody(0, 0, none);
     body.sent();
     expect(body.whole).toBe(true);
   });
