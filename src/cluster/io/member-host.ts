@@ -69,7 +69,8 @@ export class MemberHost {
   #timer: NodeJS.Timeout | null = null;
   #wakeAt: Millis = Number.POSITIVE_INFINITY;
   #taking = false;
-  #departed: (() => void) | null = null;
+  /** It has told the others that it goes, or has ended. */
+  readonly #departed = Promise.withResolvers<void>();
   /** Longest lateness of the timer so far. */
   #slowestTurnMs: Millis = 0;
 
@@ -294,7 +295,7 @@ export class MemberHost {
       case 'moving':
         return this.#options.onMoving?.(effect.pool);
       case 'departed':
-        return this.#departed?.();
+        return this.#departed.resolve();
     }
   }
 
@@ -345,16 +346,13 @@ export class MemberHost {
     for (const resolve of this.#calls.values()) resolve(err({ kind: 'closed' }));
     this.#calls.clear();
     this.hub.close();
-    this.#departed?.();
+    this.#departed.resolve();
   }
 
   /** Hands leadership on and tells the others; `forGood`: out of the voters first. Then `close`. */
   async leave(forGood = false): Promise<CallResult> {
-    const told = new Promise<void>((resolve) => {
-      this.#departed = resolve;
-    });
     const result = await this.call({ kind: 'leave', forGood });
-    if (result.ok) await told;
+    if (result.ok) await this.#departed.promise;
     return result;
   }
 

@@ -5,7 +5,8 @@
  *   leave for good     kept on disk, so that it gives itself no leave to write from now on (2.8),
  *                      out of the configuration, gossip told                                    -> departed
  *
- * Who leaves for good and is started again before it is out goes on leaving.
+ * Who leaves for good and is started again before it is out goes on leaving. Who is on its way out for a while can't
+ * leave for good any more: it is asked so after it was started again.
  */
 import type { Millis } from '../../base/ids.ts';
 import { err, ok } from '../../base/result.ts';
@@ -48,11 +49,14 @@ export class Leave {
     if (forGood && alone && config.learners.length > 0) {
       return done(err({ kind: 'change-refused', why: 'no-quorum-after' }));
     }
+    const stays = forGood && !alone && isMember(config, this.#core.uid);
+    if (this.#state !== 'none' && stays && !this.#core.leavingForGood) return done(err({ kind: 'closed' }));
+    if (this.#core.phase === 'departed') return done(ok({ kind: 'done' }));
     this.#waiting.push(done);
     if (this.#state !== 'none') return;
     this.#core.phase = 'leaving';
     this.#core.effect({ kind: 'void-leases', why: 'removed' });
-    if (forGood && !alone && isMember(config, this.#core.uid)) {
+    if (stays) {
       this.#state = 'keeping';
       return this.#parts.keep(() => this.#remove());
     }

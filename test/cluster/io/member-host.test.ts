@@ -124,6 +124,16 @@ describe('three members on loopback', () => {
     await expect(members.start({ ...seat!, path: folder() })).rejects.toThrow('another process listens there');
   });
 
+  it('whoever asks a member to leave is answered: together, and once it has left', async () => {
+    members = await Members.of(3);
+    await members.startAll();
+    await members.led();
+    const { host } = members.followers[0]!;
+    const two = await Promise.all([host!.leave(), host!.leave()]);
+    expect(two).toMatchObject([{ ok: true }, { ok: true }]);
+    expect(await host!.leave()).toMatchObject({ ok: true });
+  });
+
   it('a member that leaves hands leadership on first', async () => {
     members = await Members.of(3);
     await members.startAll();

@@ -52,6 +52,26 @@ describe('7.3 who votes', () => {
     lab.form(10_000);
   });
 
+  it('leave: who asks again, meanwhile or later, is answered too; for good it is too late then', () => {
+    const lab = formed();
+    const leader = lab.leader!;
+    const [one, two] = lab.followers();
+    const leave = { kind: 'leave', forGood: false } as const;
+    const first = lab.call(one!.name, leave);
+    const second = lab.call(one!.name, leave);
+    const forGood = lab.call(one!.name, { ...leave, forGood: true });
+    expect(lab.run(15_000, () => one!.answers.has(first) && one!.answers.has(second))).toBe(true);
+    expect(one!.answers.get(forGood)).toEqual({ ok: false, error: { kind: 'closed' } });
+    expect(lab.answer(one!.name, leave)).toMatchObject({ ok: true });
+    expect(lab.answer(one!.name, { ...leave, forGood: true })).toEqual({ ok: false, error: { kind: 'closed' } });
+    expect(leader.up.status().raft!.config.voters).toContain(one!.disk.uid);
+    // For good: the second one waits for the same end.
+    const out = [1, 2].map(() => lab.call(two!.name, { ...leave, forGood: true }));
+    lab.start(one!.name);
+    expect(lab.run(15_000, () => out.every((call) => two!.answers.get(call)?.ok === true))).toBe(true);
+    expect(lab.answer(two!.name, { ...leave, forGood: true })).toMatchObject({ ok: true });
+  });
+
   it('leave: out of the voters, then out of gossip; the last voter can’t', () => {
     const lab = formed();
     const [follower] = lab.followers();
