@@ -22,6 +22,7 @@ function outcomes(target: string): Outcome[] {
     status: 200,
     bytesIn: 0,
     bytesOut: 512 + i,
+    headOut: 112,
     durationMs: 1 + i / 7,
     startedAt: start + i * 3,
     listener: '0.0.0.0:8080',

@@ -3,7 +3,8 @@
  *
  *   json      {"time":"2026-01-02T03:04:05.678Z","id":"...","client":"10.1.2.3","method":"GET",...}   SEMANTICS of the
  *             fields: docs/OBSERVE.md. Always valid JSON, always one line, always plain ASCII.
- *   combined  10.1.2.3 - - [02/Jan/2026:03:04:05 +0000] "GET / HTTP/1.1" 200 5 "referer" "agent"      as nginx writes it
+ *   combined  10.1.2.3 - - [02/Jan/2026:03:04:05 +0000] "GET / HTTP/1.1" 200 5 "referer" "agent"      as nginx writes it:
+ *             the size is that of the body alone.
  *
  * Client text is hostile and arrives as latin1, one character per byte. Whatever is not printable ASCII, and quote and
  * backslash, is escaped: \uHHHH in json, \xHH in combined. So no request can forge a line, break one, or reach the
@@ -105,7 +106,7 @@ function combinedFormatter(): (outcome: Outcome) => string {
       o.method === '' ? '-' : `${combinedText(o.method)} ${combinedText(o.target)} ${combinedText(o.protocol)}`;
     return (
       `${combinedWord(o.client)} - - [${seconds(o.startedAt)}] "${request}" ${wholeNumber(o.status)}` +
-      ` ${wholeNumber(o.bytesOut)} "${orDash(o.header('referer'))}" "${orDash(o.header('user-agent'))}"\n`
+      ` ${Math.max(0, wholeNumber(o.bytesOut - o.headOut))} "${orDash(o.header('referer'))}" "${orDash(o.header('user-agent'))}"\n`
     );
   };
 }

@@ -35,6 +35,8 @@ export interface Outcome {
   readonly status: number;
   readonly bytesIn: Bytes;
   readonly bytesOut: Bytes;
+  /** Of these, the answer's head. */
+  readonly headOut: Bytes;
   readonly durationMs: Millis;
   /** Wall time at which the exchange began, ms. */
   readonly startedAt: Millis;

@@ -76,13 +76,13 @@ describe('a combined line', () => {
   it('is as nginx writes it', () => {
     const line = combined(outcome({}, { referer: 'http://a/', 'user-agent': 'curl/8' }));
     expect(line).toBe(
-      '10.1.2.3 - - [02/Jan/2026:03:04:05 +0000] "GET /cart?id=7 HTTP/1.1" 200 512 "http://a/" "curl/8"\n',
+      '10.1.2.3 - - [02/Jan/2026:03:04:05 +0000] "GET /cart?id=7 HTTP/1.1" 200 400 "http://a/" "curl/8"\n',
     );
   });
 
   it('has a dash where there is nothing', () => {
     const line = combined(outcome({ method: '', target: '', protocol: '', client: '' }));
-    expect(line).toBe('- - - [02/Jan/2026:03:04:05 +0000] "-" 200 512 "-" "-"\n');
+    expect(line).toBe('- - - [02/Jan/2026:03:04:05 +0000] "-" 200 400 "-" "-"\n');
   });
 
   it('can be taken apart again whatever a client sends', () => {
@@ -92,7 +92,7 @@ describe('a combined line', () => {
       fc.property(latin1, latin1, latin1, (target, referer, agent) => {
         const line = combined(outcome({ target }, { referer, 'user-agent': agent }));
         expect(line).toMatch(/^[ -~]+\n$/);
-        const parts = /^10\.1\.2\.3 - - \[[^\]]+\] "GET ([^"]*) HTTP\/1\.1" 200 512 "([^"]*)" "([^"]*)"\n$/.exec(line);
+        const parts = /^10\.1\.2\.3 - - \[[^\]]+\] "GET ([^"]*) HTTP\/1\.1" 200 400 "([^"]*)" "([^"]*)"\n$/.exec(line);
         expect(parts?.slice(1).map(unescaped)).toEqual([target, referer || '-', agent || '-']);
       }),
     );

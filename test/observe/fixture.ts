@@ -125,6 +125,7 @@ export const outcome = (change: Partial<Outcome> = {}, headers: Readonly<Record<
   status: 200,
   bytesIn: 0,
   bytesOut: 512,
+  headOut: 112,
   durationMs: 3.4567,
   startedAt: wall,
   listener: '0.0.0.0:8080',

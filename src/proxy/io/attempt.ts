@@ -292,6 +292,7 @@ export class Attempt implements UpstreamUser, InLine {
     exchange.write(
       `HTTP/1.1 ${head.statusText}\r\n${exchange.passedFields(head)}${route!.responseSet}X-Request-Id: ${exchange.id}\r\n${upgradeFields}\r\n`,
     );
+    exchange.headOut = exchange.bytesOut;
     const tunnel = new Tunnel(this);
     this.upstream.user = tunnel;
     exchange.client.becomeTunnel(tunnel);

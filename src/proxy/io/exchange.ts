@@ -85,6 +85,8 @@ export class Exchange {
 
   status = 0;
   bytesOut = 0;
+  /** Of these, the answer's head. */
+  headOut = 0;
   tries = 0;
   connectMs = -1;
   end: End = 'ok';
@@ -258,7 +260,9 @@ export class Exchange {
     if (this.settings.fields.serverTiming) own += `Server-Timing: ek;dur=${this.last!.ttfbMs.toFixed(1)}\r\n`;
     if (this.#closeAfter) own += 'Connection: close\r\n';
     else if (this.head.minor === 0) own += 'Connection: keep-alive\r\n';
-    return `HTTP/1.1 ${head.statusText}\r\n${fields}${route!.responseSet}${own}\r\n`;
+    const text = `HTTP/1.1 ${head.statusText}\r\n${fields}${route!.responseSet}${own}\r\n`;
+    this.headOut = text.length;
+    return text;
   }
 
   write(text: string): void {
@@ -359,7 +363,9 @@ export class Exchange {
       !this.body.complete ||
       this.client.lastRequest ||
       this.context.draining;
-    this.bytesOut += writeOwn(this.client, { ...own, status, close, id: this.id, head: this.head });
+    const sent = writeOwn(this.client, { ...own, status, close, id: this.id, head: this.head });
+    this.bytesOut += sent.bytesOut;
+    this.headOut = sent.headOut;
     const now = this.context.now();
     this.settle(this.end, now);
     this.client.exchangeEnded(close, now);

@@ -17,8 +17,8 @@ export interface Own {
   readonly location?: string;
 }
 
-/** Returns the answer's length in bytes. */
-export function writeOwn(client: Client, own: Own): number {
+/** Returns the answer's length in bytes, and that of its head. */
+export function writeOwn(client: Client, own: Own): { readonly bytesOut: number; readonly headOut: number } {
   const { head } = own;
   const text = ownAnswer({
     status: own.status,
@@ -34,7 +34,7 @@ export function writeOwn(client: Client, own: Own): number {
     date: client.context.date,
   });
   if (!client.socket.write(text, 'latin1')) client.full();
-  return text.length;
+  return { bytesOut: text.length, headOut: text.indexOf('\r\n\r\n') + 4 };
 }
 
 /** Answers a request whose head can't be read, and tells counters, events and the access log. The caller closes. */
@@ -48,7 +48,7 @@ export function refuseHead(
   context.countRefusal(reason);
   countRefusedHead(context.counters, listener.slot, status);
   const id = context.newRequestId();
-  const bytesOut = writeOwn(client, { status, detail: `${detail}.`, close: true, id, head: null });
+  const sent = writeOwn(client, { status, detail: `${detail}.`, close: true, id, head: null });
   tellRefused(client, id, refusal);
   if (!context.settings.accessLog) return;
   const durationMs = context.now() - seen.began;
@@ -59,7 +59,7 @@ export function refuseHead(
       listener: listener.name,
       status,
       bytesIn: seen.bytesIn,
-      bytesOut,
+      ...sent,
       durationMs,
     }),
   );

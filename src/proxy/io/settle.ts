@@ -72,6 +72,7 @@ export function outcomeOf(exchange: Exchange, now: Millis): Outcome {
     status: exchange.status,
     bytesIn: head.raw.length + exchange.body.bytes,
     bytesOut: exchange.bytesOut,
+    headOut: exchange.headOut,
     durationMs,
     startedAt: Date.now() - durationMs,
     listener: client.listener.name,
@@ -95,6 +96,7 @@ export function refusedOutcome(refused: {
   readonly status: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
+  readonly headOut: number;
   readonly durationMs: number;
 }): Outcome {
   const end: End = 'bad_request';

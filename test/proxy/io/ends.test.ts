@@ -43,6 +43,24 @@ describe('a request that is answered', () => {
     expect(made.world.outcomes[0]).toMatchObject({ status: 200, end: 'ok', tries: 1, node: 'n-0', target: '/x' });
     expect(made.world.exceptions).toBe(0);
   });
+
+  it('is told with what its head and its body took: of a node, of ours, refused, without a body', async () => {
+    const made = await setup();
+    const { port } = made.world;
+    const sized = await ask(port, get('/sized', 'Connection: close'));
+    made.node.respond = (_, connection) =>
+      connection.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n');
+    await ask(port, get('/chunked', 'Connection: close'));
+    made.node.respond = sayWhat;
+    await ask(port, 'HEAD /head HTTP/1.1\r\nHost: ek.test\r\nConnection: close\r\n\r\n');
+    const refused = await ask(port, 'GET /refused HTTP/1.1\r\nHost: ek.test\r\nX : y\r\n\r\n');
+    const denied = await ask(port, 'TRACE / HTTP/1.1\r\nHost: ek.test\r\nConnection: close\r\n\r\n');
+    await made.world.quiet();
+    const bodies = made.world.outcomes.map(({ bytesOut, headOut }) => bytesOut - headOut);
+    const chunked = '5\r\nhello\r\n0\r\n\r\n'.length;
+    expect(bodies).toEqual([sized.body.length, chunked, 0, refused.body.length, denied.body.length]);
+    expect(made.world.outcomes.every(({ headOut }) => headOut > 0)).toBe(true);
+  });
 });
 
 describe('a client that resets', () => {
