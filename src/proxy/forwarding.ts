@@ -94,6 +94,12 @@ export function believedField(name: string, head: RequestHead, peer: Peer): stri
   return (!peer.trusted && isProxyField(name)) || name.startsWith('x-ha-') ? undefined : head.header(name);
 }
 
+/** How the client reached us, or the trusted proxy that says so. */
+export function clientScheme(head: RequestHead, peer: Peer): Peer['scheme'] {
+  const said = peer.trusted ? head.forwardedProto.toLowerCase() : '';
+  return said === 'http' || said === 'https' ? said : peer.scheme;
+}
+
 /** The rightmost address of X-Forwarded-For that is no trusted proxy; the peer itself if it is not trusted. */
 export function clientAddress(head: RequestHead, peer: Peer): string {
   if (!peer.trusted || head.forwardedFor === '') return peer.address;

@@ -124,7 +124,7 @@ export const fields = section({
     .enum(['drop', 'allow', 'reject'])
     .prefault('drop')
     .describe(
-      'Request fields with _ in their name, which CGI-like nodes mistake for -: leave out, pass on, or answer 400.',
+      'Request fields with _ in their name, which CGI-like nodes mistake for -: leave out, pass on (but nothing like X_Forwarded_For), or answer 400.',
     ),
   trailers: z.boolean().prefault(false).describe('Pass trailers on to nodes, and to clients that say `TE: trailers`.'),
 })

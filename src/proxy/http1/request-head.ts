@@ -9,6 +9,7 @@
  * length before it compares, so an ordinary line costs no string.
  * A refusal found here reaches no node.
  */
+import { isProxyField } from '../../base/proxy-fields.ts';
 import type { RefusalReason } from '../../scoreboard/layout.ts';
 import { explainHead, refuseEarly } from './explain.ts';
 import {
@@ -176,9 +177,9 @@ function readFields(head: RequestHead, limits: HeadLimits): Refusal | null {
     if (end - at > limits.maxField) return refuse(431, 'head-too-large', `a field is over ${limits.maxField} bytes`);
     let keep = true;
     if (underscore !== -1 && underscore < at) underscore = raw.indexOf('_', at);
-    if (underscore !== -1 && underscore < colon && limits.underscore !== 'allow') {
+    if (underscore !== -1 && underscore < colon) {
       if (limits.underscore === 'reject') return refuse(400, 'bad-field', 'a field name has an underscore');
-      keep = false;
+      keep = limits.underscore === 'allow' && !passesForOurs(raw.slice(at, colon));
     } else {
       keep = isPlain(raw.charCodeAt(at) | 0x20, colon - at) || takeField(head, seen.set(raw, at, { colon, end }));
     }
@@ -190,6 +191,12 @@ function readFields(head: RequestHead, limits: HeadLimits): Refusal | null {
   }
   head.fields = run === 0 ? raw : kept + raw.slice(run);
   return null;
+}
+
+/** Whether a node that can't tell `_` from `-` would take it for a field that only we may set. */
+function passesForOurs(name: string): boolean {
+  const read = name.toLowerCase().replaceAll('_', '-');
+  return unremovable.has(read) || isProxyField(read) || read.startsWith('x-ha-');
 }
 
 /** True for a name that can't be one that we look at, told by its first letter (lower case) and its length. */

@@ -16,7 +16,7 @@ import { hostOf, normalizePath, pathOf, redirectLocation, rewritePath } from '..
 import type { PoolView, RouteRow, RouteView, Settings } from '../../routing/snapshot.ts';
 import type { RefusalReason } from '../../scoreboard/layout.ts';
 import { type Failure, type FailureRule, failureRules } from '../errors.ts';
-import { believedField, isLoop, keptRequestId } from '../forwarding.ts';
+import { believedField, clientScheme, isLoop, keptRequestId } from '../forwarding.ts';
 import { allowedTrailers } from '../http1/chunked.ts';
 import { dropFields } from '../http1/grammar.ts';
 import type { RequestHead } from '../http1/request-head.ts';
@@ -334,7 +334,7 @@ export class Exchange {
     const location = redirectLocation(action.to, {
       host: hostOf(this.head.authority),
       target: this.head.target,
-      scheme: this.client.peer.scheme,
+      scheme: clientScheme(this.head, this.client.peer),
     });
     if (location === null)
       this.refuse(400, 'bad-host', 'The address asked for leads elsewhere, but the request names no host.');

@@ -11,6 +11,7 @@
 import type { Millis } from '../../base/ids.ts';
 import { PrimaryRecord } from '../../scoreboard/primary.ts';
 import type { Failure, FailureRule } from '../errors.ts';
+import { clientScheme } from '../forwarding.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import { allFull, noNode, type Pool } from '../pool.ts';
 import { readPosition } from '../read-after-write.ts';
@@ -131,7 +132,8 @@ export class WritePlacement extends Placement implements ParkedWrite {
     // Of two answers that cross, the later one must not take the client back: it bears the highest that was passed on.
     const passed = this.context.scoreboard.primary.passed(row.slot, epoch) ?? 0;
     const position = this.#position < 0 ? null : Math.max(this.#position, passed);
-    const secure = this.exchange.client.listener.tls;
+    const { head, client } = this.exchange;
+    const secure = clientScheme(head, client.peer) === 'https';
     return tokenField(this.context.tokenKey, row.name, {
       via,
       name,

@@ -2,12 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import type { FieldsConfig } from '../../../src/config/model.ts';
 import type { RouteRow, Settings } from '../../../src/routing/snapshot.ts';
-import { type Message, statusOf } from '../../helpers/http-bytes.ts';
+import { field, type Message, statusOf } from '../../helpers/http-bytes.ts';
 import { ask, get } from '../../helpers/raw-client.ts';
 import { type RawNode, startRawNode } from '../../helpers/raw-node.ts';
 import { testScope } from '../../helpers/scope.ts';
 import { settings } from '../../routing/fixtures.ts';
-import { primaryWorld } from '../primary-world.ts';
+import { post, primaryWorld } from '../primary-world.ts';
 import { startWorld, type World } from '../world.ts';
 
 async function setup(
@@ -47,6 +47,33 @@ describe('a route that asks for a field that only proxies set', () => {
   it.each([[[]], [['127.0.0.1']]])('X-HA-* of anybody counts for nothing: trusted %j', async (trustedProxies) => {
     const { world } = await setup({ headers: [{ name: 'x-ha-epoch', value: null }] }, { trustedProxies });
     expect(statusOf(await ask(world.port, get('/', 'X-HA-Epoch: 7')))).toBe(404);
+  });
+});
+
+describe('a client that came to a proxy by https', () => {
+  const sent = ['X-Forwarded-Proto: https', 'x-forwarded-proto: HTTPS', 'X-Forwarded-Proto: ftp'];
+
+  it.each([[['127.0.0.1']], [[]]])('is sent on as the proxy says, if it is one of %j', async (trustedProxies) => {
+    const action = { kind: 'redirect', to: '{scheme}://www.test{path}', status: 308 } as const;
+    const { world } = await setup({ action }, { trustedProxies });
+    const told: (string | undefined)[] = [];
+    for (const line of sent) told.push(field(await ask(world.port, get('/a', line)), 'location'));
+    const scheme = trustedProxies.length > 0 ? 'https' : 'http';
+    expect(told).toEqual([`${scheme}://www.test/a`, `${scheme}://www.test/a`, 'http://www.test/a']);
+  });
+
+  it.each([[['127.0.0.1']], [[]]])('gets its token for https alone, if the proxy is one of %j', async (trusted) => {
+    const made = await primaryWorld({
+      ownReads: { mode: 'session' },
+      settings: { ...settings, trustedProxies: trusted },
+    });
+    made.lease(0, 1);
+    const cookies: boolean[] = [];
+    for (const line of sent) {
+      const answer = await ask(made.world.port, post('/w', '', line));
+      cookies.push(field(answer, 'set-cookie')?.includes('; Secure') ?? expect.fail('there is no token'));
+    }
+    expect(cookies).toEqual(trusted.length > 0 ? [true, true, false] : [false, false, false]);
   });
 });
 
