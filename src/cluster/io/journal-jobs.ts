@@ -6,6 +6,7 @@
  *   pieces -> record (ticket done) -> old pieces deleted -> entries up to compactTo deleted
  *
  * It may run later than entries that were asked for after it, since it only touches what is committed and below them.
+ * Nobody waits for it: so of those that come while one is written only the newest is kept.
  */
 import { createHash, type Hash } from 'node:crypto';
 import type { JournalSnapshot } from './journal-model.ts';
@@ -19,7 +20,8 @@ const deletedAtOnce = 512;
 const piecesDeletedAtOnce = 16;
 
 export interface Job {
-  readonly ticket: number;
+  /** More than one: of those whose place it took. */
+  readonly tickets: readonly number[];
   readonly snapshot: JournalSnapshot | null;
   readonly compactTo: number | null;
 }
@@ -43,7 +45,15 @@ export class SnapshotJobs {
   }
 
   add(job: Job): void {
-    this.#jobs.push(job);
+    const isBegun = this.#jobs.length === 1 && this.#stage !== null;
+    const before = isBegun ? undefined : this.#jobs.pop();
+    if (before === undefined) return void this.#jobs.push(job);
+    const compactTo = Math.max(before.compactTo ?? 0, job.compactTo ?? 0);
+    this.#jobs.push({
+      tickets: [...before.tickets, ...job.tickets],
+      snapshot: job.snapshot ?? before.snapshot,
+      compactTo: compactTo === 0 ? null : compactTo,
+    });
   }
 
   /** Runs within a transaction. Returns the ticket that is done by it, if one is. */
@@ -61,7 +71,7 @@ export class SnapshotJobs {
     this.#jobs.shift();
     this.#stage = null;
     // Without a snapshot it is done only now.
-    return job.snapshot === null ? [job.ticket] : [];
+    return job.snapshot === null ? job.tickets : [];
   }
 
   #begin(job: Job): Stage {
@@ -77,7 +87,7 @@ export class SnapshotJobs {
     if (stage.written * pieceBytes < snapshot.bytes.byteLength) return [];
     this.#record(snapshot, { first: stage.first, pieces: stage.written, sum: stage.hash.digest('hex') });
     this.#stage = { at: 'sweeping' };
-    return [job.ticket];
+    return job.tickets;
   }
 
   #putPiece(snapshot: JournalSnapshot, first: number, at: number): Uint8Array {

@@ -112,7 +112,7 @@ export class JournalStore {
     const compactTo = write.compactTo ?? null;
     const snapshot = write.snapshot ?? null;
     if (now || (compactTo === null && snapshot === null)) return [...done, write.ticket];
-    this.#jobs.add({ ticket: write.ticket, snapshot, compactTo });
+    this.#jobs.add({ tickets: [write.ticket], snapshot, compactTo });
     return done;
   }
 

@@ -179,6 +179,28 @@ describe('the journal', () => {
     again.close();
   });
 
+  it('of snapshots that come while one is written only the newest is', () => {
+    const path = folder();
+    const store = JournalStore.open(path);
+    store.commit([{ ticket: 1, entries: entries(1, 100) }]);
+    const own = (ticket: number, compactTo: number | null): JournalWrite => {
+      const bytes = new Uint8Array(600_000).fill(ticket);
+      return { ticket, snapshot: { index: ticket * 10, term: 1, bytes }, compactTo };
+    };
+    store.commit([own(2, 5)]);
+    expect(store.background()).toEqual([]);
+    for (const [ticket, compactTo] of [[3, 25] as const, [4, 15] as const, [5, null] as const])
+      expect(store.commit([own(ticket, compactTo)])).toEqual([]);
+    const done: (readonly number[])[] = [];
+    while (store.busy) done.push(store.background());
+    expect(done.filter((tickets) => tickets.length > 0)).toEqual([[2], [3, 4, 5]]);
+    store.close();
+    const again = JournalStore.open(path);
+    expect(again.restored.snapshot).toMatchObject({ index: 50, bytes: new Uint8Array(600_000).fill(5) });
+    expect(again.restored.entries[0]?.index).toBe(26);
+    again.close();
+  });
+
   it('a snapshot from elsewhere takes the place of all entries, at once', () => {
     const path = folder();
     const store = JournalStore.open(path);
