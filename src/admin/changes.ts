@@ -151,7 +151,8 @@ function reloadEnded(result: ReloadResult): Ended {
     return { result: 'done', value: '', answer: json({ version, changed: result.changed, warnings }) };
   }
   const problems = result.problems.map(withoutSource);
-  const count = `${problems.length} problem${problems.length === 1 ? '' : 's'}`;
+  const errors = problems.filter(({ severity }) => severity === 'error').length;
+  const count = `${errors} problem${errors === 1 ? '' : 's'}`;
   const detail = `${count}; config ${version} stays in force`;
   return {
     result: 'failed',

@@ -357,7 +357,7 @@ export class App {
     this.#log.error('reload refused, the config in force stays', {
       event: 'reload-refused',
       version,
-      problems: problems.map(problemLine),
+      problems: errors.map(problemLine),
     });
     return { ok: false, version, problems };
   }

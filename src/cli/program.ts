@@ -21,14 +21,13 @@ import { CommandError, exitCode } from './exit.ts';
 
 const about = `HA-aware reverse proxy and load balancer: routes each request only to a healthy app node.
 
-Exit codes: 0 done, 1 refused, failed or could not start, 2 usage, 3 a pool has no fit node or the cluster no quorum,
-4 admin API not reachable.`;
+Exit codes: 0 done, 1 refused, failed or could not start, 2 usage, 3 a pool has no fit node, its writes are not sent or the \
+cluster has no quorum, 4 admin API not reachable.`;
 
 function buildProgram(): Command {
   const program = new Command('evenkeel')
     .description(about)
     .version(ownVersion(), '-V, --version', 'print the version')
-    .showHelpAfterError('(evenkeel --help lists what there is)')
     .exitOverride();
   const commands = [
     addRun,
@@ -46,7 +45,16 @@ function buildProgram(): Command {
     addVersion,
   ];
   for (const add of commands) add(program);
+  leadToHelp(program, 'evenkeel');
   return program;
+}
+
+/** Who mistypes a command is led to the help of that very command. */
+function leadToHelp(command: Command, name: string): void {
+  const readsFile = command.options.some(({ long }) => long === '--config') && command.registeredArguments.length === 0;
+  const hint = readsFile ? 'a config file is named with -c FILE; ' : '';
+  command.showHelpAfterError(`(${hint}${name} --help lists what there is)`);
+  for (const child of command.commands) leadToHelp(child, `${name} ${child.name()}`);
 }
 
 /** Runs the command that argv names. Never rejects; sets process.exitCode. */

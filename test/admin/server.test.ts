@@ -202,7 +202,8 @@ describe('a reload', () => {
   });
 
   it('answers 422 with all problems, without the source lines', async () => {
-    world.reload = () => Promise.resolve({ ok: false, version: 3, problems: [problem, problem] });
+    const warning: Problem = { ...problem, severity: 'warning' }; // shown, and not counted: it refuses nothing
+    world.reload = () => Promise.resolve({ ok: false, version: 3, problems: [problem, warning, problem] });
     const answer = await reload();
     expect(answer.status).toBe(422);
     expect(answer.json).toMatchObject({
@@ -210,7 +211,7 @@ describe('a reload', () => {
       detail: '2 problems; config 3 stays in force',
       version: 3,
     });
-    expect(answer.json['problems']).toHaveLength(2);
+    expect(answer.json['problems']).toHaveLength(3);
     expect(answer.text).toContain('weights belong to nodes');
     expect(answer.text).not.toContain('s3cret');
     expect(world.audited).toMatchObject([{ action: 'reload', result: 'failed' }]);

@@ -156,13 +156,15 @@ describe('a running evenkeel', () => {
   it('keeps the old config where the new one is bad, and says so everywhere', async () => {
     const scope = testScope();
     const { app, log, get, write } = await started(scope, poolOf(await node(scope, 'a')));
-    await write({ pools: { app: { nodes: ['not a url'], wieght: 3 } } });
+    const admin = { address: '127.0.0.1:0', token: 'short' }; // a warning, which is no reason to refuse
+    await write({ admin, pools: { app: { nodes: ['not a url'], wieght: 3 } } });
     const result = await app.reload();
     expect(result.ok).toBe(false);
     if (!result.ok) expect(result.problems.length).toBeGreaterThanOrEqual(2);
     expect(await get()).toBe('a');
     const line = log.find(({ event }) => event === 'reload-refused');
     expect(JSON.stringify(line?.['problems'])).toContain('wieght');
+    expect(line?.['problems']).toHaveLength(2);
     expect(app.stats().config).toMatchObject({ version: 1, reloadsFailed: 1, lastReload: { ok: false } });
   });
 

@@ -140,4 +140,16 @@ describe('evenkeel schema, version, help', () => {
       expect(result.stderr, args.join(' ')).not.toBe('');
     }
   });
+
+  it('leads to the help of the command that was mistyped', async () => {
+    const file = 'a config file is named with -c FILE; ';
+    for (const [args, hint] of [
+      [['cluster', 'add'], 'evenkeel cluster add --help'],
+      [['state', 'set', 'k'], 'evenkeel state set --help'],
+      [['check', 'config.yaml'], `${file}evenkeel check --help`],
+      [['config', 'print', 'config.yaml'], `${file}evenkeel config print --help`],
+      [['clutser'], 'evenkeel --help'],
+    ] as const)
+      expect((await cli([...args])).stderr).toContain(`(${hint} lists what there is)`);
+  });
 });

@@ -130,7 +130,7 @@ function deed(options: HaOptions, { failover, context }: FailoverWhere, { action
       return { result: 'failed', value, problem: failoverProblem(answer.error, about) };
     });
   };
-  return audited(options, context, { action, target: 'failover', change });
+  return audited(options, context, { action, target: '', change });
 }
 
 function doneShown(command: FailoverCommand, { text, plan }: Extract<CommandAnswer, { readonly ok: true }>): object {

@@ -47,7 +47,6 @@ async function check(options: Options): Promise<void> {
 export function addCheck(program: Command): void {
   program
     .command('check')
-    .showHelpAfterError('(a config file is named with -c FILE; evenkeel check --help lists what there is)')
     .description('check a config file and show all its problems; exits 0 if it is valid, 1 if not')
     .option('-c, --config <file>', 'the file (default: ./config.yaml, then /etc/evenkeel/config.yaml)')
     .option('--json', 'as JSON: { ok, file, problems, advice }')

@@ -32,7 +32,6 @@ const collect = (value: string, before: readonly string[] | undefined): string[]
 export function addRun(program: Command): void {
   program
     .command('run')
-    .showHelpAfterError('(a config file is named with -c FILE; evenkeel run --help lists what there is)')
     .description('run the proxy, from a config file or from flags alone')
     .option('-c, --config <file>', 'config file (default: ./config.yaml, then /etc/evenkeel/config.yaml)')
     .option('--to <url>', 'a node to send requests to, instead of a file; may be given several times', collect)

@@ -164,7 +164,7 @@ describe('POST /api/ha/failover', () => {
     const answer = await send('POST', '/api/ha/failover', { pool: 'app', targetNodeId: 'zz' });
     expect(answer.status).toBe(status);
     expect(answer.json).toMatchObject({ reason: error.kind, detail: expect.stringMatching(detail) });
-    expect(world.audited.at(-1)).toMatchObject({ action: 'failover', result: 'failed' });
+    expect(world.audited.at(-1)).toMatchObject({ action: 'failover', target: '', result: 'failed' });
   });
 
   it.each([
