@@ -46,8 +46,10 @@ export function requestText(head: RequestHead, peer: Peer, route: RouteView, opt
 
 function framing(head: RequestHead): string {
   let text = '';
-  if (head.framed)
-    text = head.bodyLength === chunked ? 'Transfer-Encoding: chunked\r\n' : `Content-Length: ${head.bodyLength}\r\n`;
+  if (head.bodyLength === chunked) {
+    text = 'Transfer-Encoding: chunked\r\n';
+    if (head.trailer !== '') text += `Trailer: ${head.trailer}\r\n`;
+  } else if (head.framed) text = `Content-Length: ${head.bodyLength}\r\n`;
   if (head.upgrade) text += upgradeFields;
   if (head.teTrailers) text += 'TE: trailers\r\nConnection: TE\r\n';
   if (head.hopsLeft !== null) text += `Max-Forwards: ${head.hopsLeft - 1}\r\n`;

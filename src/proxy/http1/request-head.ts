@@ -38,7 +38,7 @@ export interface HeadLimits {
   readonly maxField: number;
   readonly maxTarget: number;
   readonly underscore: 'drop' | 'allow' | 'reject';
-  /** `TE: trailers` and `Trailer` are passed on. */
+  /** `TE: trailers`, and Trailer where trailers can follow, are passed on. */
   readonly trailers: boolean;
 }
 
@@ -88,6 +88,8 @@ export class RequestHead {
   /** A WebSocket upgrade that we take. */
   upgrade = false;
   teTrailers = false;
+  /** Names of trailers to come, where they are passed on. */
+  trailer = '';
 
   forwardedFor = '';
   forwardedProto = '';
@@ -277,7 +279,9 @@ function takeField(head: RequestHead, line: FieldCursor): boolean {
     case 'proxy-authenticate':
     case 'proxy-authorization':
     case 'http2-settings':
+      return false;
     case 'trailer':
+      head.trailer = join(head.trailer, line.value);
       return false;
     default:
       return name.charCodeAt(0) === 0x78 || name === 'forwarded' ? takeProxyField(head, name, line) : true;
@@ -406,7 +410,10 @@ function readHops(head: RequestHead): Refusal | null {
 /** Connection's options: persistence, the upgrade that we take, and the fields that end here. RFC 9110 7.6.1. */
 function readConnection(head: RequestHead, limits: HeadLimits): void {
   head.keepAlive = head.minor === 1;
-  if (!limits.trailers) head.teTrailers = false;
+  if (!limits.trailers) {
+    head.teTrailers = false;
+    head.trailer = '';
+  }
   if (head.connection === '') return;
   if (head.connection === 'keep-alive') {
     head.keepAlive = true;
