@@ -8,7 +8,7 @@
  */
 import type { MemberId, Millis } from '../base/ids.ts';
 import type { CommandAnswer, FailoverCommand } from '../cluster/failover/contract.ts';
-import { commandIn, isAnswer } from './failover-words.ts';
+import { commandIn, isAnswer, tellable } from './failover-words.ts';
 
 export interface DeskParts {
   /** Does it here. */
@@ -46,7 +46,8 @@ export class FailoverDesk {
 
   async command(command: FailoverCommand): Promise<CommandAnswer> {
     const here = await this.#parts.command(command);
-    return here.ok || here.error.kind !== 'not-leader' ? here : this.#forward(command, here);
+    if (here.ok || here.error.kind !== 'not-leader') return here;
+    return commandIn(command) === null ? tooLong : this.#forward(command, here);
   }
 
   told(from: MemberId, bytes: Uint8Array): void {
@@ -101,9 +102,10 @@ export class FailoverDesk {
       return;
     }
     this.#keep(name, null);
-    void this.#parts.command(command).then((result) => {
+    void this.#parts.command(command).then((answer) => {
       // Whoever leads now is asked by the next of the words.
-      if (!result.ok && result.error.kind === 'not-leader') return void this.#done.delete(name);
+      if (!answer.ok && answer.error.kind === 'not-leader') return void this.#done.delete(name);
+      const result = tellable(answer);
       this.#keep(name, result);
       this.#parts.tell(from, encode({ answer: ask, result }));
     });
@@ -119,6 +121,10 @@ export class FailoverDesk {
   }
 }
 
+const tooLong: CommandAnswer = {
+  ok: false,
+  error: { kind: 'failed', why: 'no pool, node or member has a name so long' },
+};
 const noQuorum: CommandAnswer = { ok: false, error: { kind: 'no-quorum', missing: [] } };
 
 const encode = (value: object): Uint8Array => Buffer.from(JSON.stringify(value));

@@ -6,7 +6,8 @@ type Fields = Readonly<Record<string, unknown>>;
 const fieldsOf = (value: unknown): Fields | null =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : null;
 
-const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 1024;
+const textMax = 1024;
+const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= textMax;
 const isTextOrNull = (value: unknown): value is string | null => value === null || isText(value);
 const isCountOrNull = (value: unknown): value is number | null =>
   value === null || (typeof value === 'number' && Number.isFinite(value) && value >= 0);
@@ -65,4 +66,49 @@ function isPlan(value: unknown): boolean {
     const other = fieldsOf(one);
     return other !== null && isText(other['node']) && isText(other['why']);
   });
+}
+
+/** Of the 32 KiB that members tell each other at once. */
+const answerMax = 30 * 1024;
+
+/** An answer as it can be told: what is too long is cut, and says so. */
+export function tellable(answer: CommandAnswer): CommandAnswer {
+  for (const most of [1000, 200, 50]) {
+    const told = shortened(answer, most);
+    if (Buffer.byteLength(JSON.stringify(told)) <= answerMax) return told;
+  }
+  return shortened(answer, 0);
+}
+
+const cut = (text: string): string => (text.length <= textMax ? text : `${text.slice(0, textMax - 1)}\u2026`);
+
+function first<T>(all: readonly T[], most: number, rest: (left: number) => T): readonly T[] {
+  return all.length <= most ? all : [...all.slice(0, most), rest(all.length - most)];
+}
+
+function shortened(answer: CommandAnswer, most: number): CommandAnswer {
+  if (answer.ok) {
+    const { plan } = answer;
+    if (plan === null) return { ...answer, text: cut(answer.text) };
+    const others = plan.others.map(({ node, why }) => ({ node: cut(node), why: cut(why) }));
+    const more = (left: number) => ({ node: `and ${left} more`, why: 'not told: they are too many' });
+    return {
+      ...answer,
+      text: cut(answer.text),
+      plan: { ...plan, why: cut(plan.why), others: first(others, most, more) },
+    };
+  }
+  const { error } = answer;
+  const names = (all: readonly string[]): readonly string[] => first(all.map(cut), most, (left) => `and ${left} more`);
+  switch (error.kind) {
+    case 'unknown-pool':
+    case 'unknown-node':
+      return { ok: false, error: { ...error, known: names(error.known) } };
+    case 'no-quorum':
+      return { ok: false, error: { ...error, missing: names(error.missing) } };
+    case 'not-leader':
+      return answer;
+    default:
+      return { ok: false, error: { ...error, why: cut(error.why) } };
+  }
 }

@@ -25,7 +25,8 @@ function desks(leads: string, loses: (from: string, to: string) => boolean = () 
         return Promise.resolve(world.answer);
       },
       tell: (to, bytes) => {
-        if (!loses(name, to)) setImmediate(() => all.get(to)?.told(id(name), bytes));
+        // As members are told: what is longer is lost.
+        if (bytes.byteLength <= 32 * 1024 && !loses(name, to)) setImmediate(() => all.get(to)?.told(id(name), bytes));
       },
       leader: () => (world.leads === '' ? null : id(world.leads)),
     });
@@ -80,6 +81,31 @@ describe('what operators ask', () => {
     const world = desks('x');
     world.answer = { ok: false, error: { kind: 'unfit', why: 'b is down', forcible: false } };
     expect(await world.all.get('y')!.command(failback)).toEqual(world.answer);
+  });
+
+  it('comes back though the reason is long, or there are many nodes', async () => {
+    const world = desks('x');
+    const names = Array.from({ length: 4000 }, (_, i) => `a-node-with-a-long-name-${i}`);
+    const reason = (name: string): string => `${name}: was primary, and has not shown since that it knows its place`;
+    const ask = async (answer: CommandAnswer): Promise<string> => {
+      world.answer = answer;
+      const told = await world.all.get('y')!.command(failback);
+      expect(told.ok).toBe(answer.ok);
+      return JSON.stringify(told);
+    };
+    const why = names.slice(0, 20).map(reason).join('; ');
+    expect(await ask({ ok: false, error: { kind: 'unfit', why, forcible: false } })).toContain(why.slice(0, 1000));
+    const known = await ask({ ok: false, error: { kind: 'unknown-node', known: names } });
+    expect(known).toMatch(/a-node-with-a-long-name-0".*and \d+ more/);
+    const others = names.map((node) => ({ node, why: reason(node) }));
+    const plan = { pool: 'app', from: 'a', to: 'b', why: 'the furthest', pauseMs: 200, others };
+    expect(await ask({ ok: true, text: 'b would become primary', plan })).toMatch(/a-node-with-a-long-name-0:.*more/);
+  });
+
+  it('that is too long to be told is refused at once', async () => {
+    const world = desks('x');
+    const asked = world.all.get('y')!.command({ kind: 'adopt', pool: 'app', node: 'n'.repeat(2000) });
+    expect(await asked).toMatchObject({ ok: false, error: { kind: 'failed' } });
   });
 
   it('is answered when the process ends', async () => {
