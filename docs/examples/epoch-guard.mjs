@@ -9,15 +9,16 @@
  *   });
  */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 
 export function epochGuard(file) {
   let highest = read(file);
   const raise = (epoch) => {
     const handle = openSync(`${file}.new`, 'w', 0o600);
     writeSync(handle, String(epoch));
-    fsyncSync(handle);
-    closeSync(handle);
+    sync(handle);
     renameSync(`${file}.new`, file);
+    sync(openSync(dirname(file), 'r')); // the new name too: a power cut could bring the old file back
     highest = epoch;
   };
   return {
@@ -34,6 +35,11 @@ export function epochGuard(file) {
       return false;
     },
   };
+}
+
+function sync(handle) {
+  fsyncSync(handle);
+  closeSync(handle);
 }
 
 function read(file) {
