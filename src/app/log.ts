@@ -4,13 +4,15 @@
  *
  *   12:34:56.789 warn   node app/10.0.0.11:3000 is down: 3 failed checks in a row  pool=app node=10.0.0.11:3000
  *
- * Only the control thread writes it; data threads send their events there. Writing never waits for the reader of a
- * pipe: up to 4 MiB are kept, then lines are dropped. Control bytes in values are escaped, since values may come from
+ * Only the control thread writes it; data threads send their events there. Writing never waits for whoever reads it
+ * (stderr.ts). Control bytes in values are escaped, since values may come from
  * clients.
  */
+import { isatty } from 'node:tty';
 import { styleText } from 'node:util';
 import { pino } from 'pino';
 import type { LogConfig } from '../config/model.ts';
+import { stderr } from './stderr.ts';
 
 export type LogLevel = LogConfig['level'];
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -33,12 +35,10 @@ export interface LogOptions {
   readonly write?: (line: string) => void;
 }
 
-const keptBytes = 4 * 1024 * 1024;
-
 export function createLog(level: LogLevel, options: LogOptions = {}): Log {
-  const stderr = options.write === undefined ? pino.destination({ dest: 2, sync: false, maxLength: keptBytes }) : null;
-  const write = options.write ?? ((line: string): void => void stderr?.write(line));
-  const readable = options.readable ?? (stderr !== null && process.stderr.isTTY === true);
+  const own = options.write === undefined ? stderr() : null;
+  const write = options.write ?? ((line: string): void => own?.write(line));
+  const readable = options.readable ?? (own !== null && isatty(2));
   const logger = pino(
     {
       level,
@@ -58,17 +58,8 @@ export function createLog(level: LogLevel, options: LogOptions = {}): Log {
     setLevel: (next) => {
       logger.level = next;
     },
-    flush: () => stderr !== null && flushNow(stderr),
+    flush: () => own?.flush(),
   };
-}
-
-/** A pipe whose reader is slow gives EAGAIN, a file on a full disk ENOSPC: nothing more can be said then. */
-function flushNow(destination: { flushSync(): void }): void {
-  try {
-    destination.flushSync();
-  } catch {
-    // Nowhere is left to report it.
-  }
 }
 
 const colors = { debug: 'gray', info: 'green', warn: 'yellow', error: 'red', fatal: 'red', trace: 'gray' } as const;
