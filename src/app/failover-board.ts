@@ -7,7 +7,9 @@
  *
  * Rows of nodes move when a config is reloaded: then all is written again, to their new places.
  */
+import { sameData } from '../base/equal.ts';
 import type { Millis } from '../base/ids.ts';
+import { writeDrainMs, writeLeaseMs } from '../cluster/coordinator.ts';
 import type { BoardWrite, NodeReport } from '../cluster/failover/contract.ts';
 import type { SplitConfig } from '../config/model.ts';
 import type { PrimaryBoard, ReaderKind } from '../scoreboard/primary.ts';
@@ -24,6 +26,12 @@ export interface PoolPlace {
   readonly split: Pick<SplitConfig, 'maxLag' | 'minReplicas'>;
 }
 
+/** Where a pool was before it left the file and came back: its writes of then are still writes of this pool. */
+interface Former {
+  readonly slot: number;
+  readonly written: BoardWrite;
+}
+
 interface PoolOnBoard {
   place: PoolPlace;
   written: BoardWrite | null;
@@ -33,12 +41,15 @@ interface PoolOnBoard {
   readonly reports: Map<string, NodeReport>;
   /** Too few replicas for writes (`split.minReplicas`); empty if there are enough. */
   lacking: string;
+  readonly former: Former | null;
 }
 
 export class FailoverBoard {
   readonly #primary: PrimaryBoard;
   readonly #now: () => Millis;
   readonly #pools = new Map<string, PoolOnBoard>();
+  /** Pools that left the file. */
+  readonly #left = new Map<string, Former>();
 
   constructor(primary: PrimaryBoard, now: () => Millis) {
     this.#primary = primary;
@@ -47,17 +58,42 @@ export class FailoverBoard {
 
   /** The pools with failover of the config that comes into force. What was decided about them stays. */
   configure(places: ReadonlyMap<string, PoolPlace>): void {
-    for (const name of this.#pools.keys()) if (!places.has(name)) this.#pools.delete(name);
+    for (const [name, pool] of this.#pools) if (!places.has(name)) this.#leave(name, pool);
+    const slots = new Set([...places.values()].map(({ slot }) => slot));
     for (const [name, place] of places) {
       const known = this.#pools.get(name);
       if (known === undefined) {
-        this.#pools.set(name, { place, written: null, epoch: 0, reports: new Map(), lacking: '' });
+        const former = this.#comeBack(name, slots);
+        this.#pools.set(name, { place, written: null, epoch: 0, reports: new Map(), lacking: '', former });
         continue;
       }
+      // What a machine said says nothing of another one that has its name now.
+      for (const node of known.reports.keys())
+        if (!sameData(known.place.nodes.get(node), place.nodes.get(node))) known.reports.delete(node);
       known.place = place;
-      for (const node of known.reports.keys()) if (!place.nodes.has(node)) known.reports.delete(node);
       this.#put(known);
     }
+  }
+
+  /** Its requests go on until data threads have the new config, and whatever else is under way for as long as a lease. */
+  #leave(name: string, pool: PoolOnBoard): void {
+    this.#pools.delete(name);
+    const now = this.#now();
+    if (pool.written === null) return;
+    const cutAt = Math.min(pool.written.cutAt, now + writeLeaseMs);
+    pool.written = { ...pool.written, writeUntil: Math.min(pool.written.writeUntil, cutAt - writeDrainMs), cutAt };
+    this.#put(pool);
+    this.#left.set(name, { slot: pool.place.slot, written: pool.written });
+  }
+
+  /** No write of before begins any more, and no fence is complete while one is under way. */
+  #comeBack(name: string, slots: ReadonlySet<number>): Former | null {
+    const former = this.#left.get(name) ?? null;
+    this.#left.delete(name);
+    if (former === null || slots.has(former.slot) || this.#now() >= former.written.cutAt) return null;
+    const { epoch, cutAt, forks } = former.written;
+    this.#primary.write(former.slot, { mode: 'park', epoch, node: null, writeUntil: 0, cutAt, forks }, this.#now());
+    return former;
   }
 
   write(board: BoardWrite): void {
@@ -81,8 +117,14 @@ export class FailoverBoard {
   held(name: string): { readonly writing: number; readonly passed: number | null } | null {
     const pool = this.#pools.get(name);
     if (pool?.written === null || pool === undefined) return null;
-    const { slot } = pool.place;
-    return { writing: this.#primary.writing(slot), passed: this.#primary.passed(slot, pool.written.epoch) };
+    const { place, former, written } = pool;
+    const isOver = former === null || this.#now() >= former.written.cutAt;
+    const slots = isOver ? [place.slot] : [place.slot, former.slot];
+    const passed = slots.map((slot) => this.#primary.passed(slot, written.epoch)).filter((one) => one !== null);
+    return {
+      writing: slots.reduce((sum, slot) => sum + this.#primary.writing(slot), 0),
+      passed: passed.length === 0 ? null : Math.max(...passed),
+    };
   }
 
   parked(name: string): number {

@@ -22,20 +22,21 @@ const report = (node: string, change: Partial<NodeReport> = {}): NodeReport => (
 });
 
 function world(split: Partial<PoolPlace['split']> = {}) {
-  const { primary } = Scoreboard.create(1);
+  const scoreboard = Scoreboard.create(1);
+  const { primary } = scoreboard;
   let now = 1000;
   const board = new FailoverBoard(primary, () => now);
   board.configure(new Map([['app', placeOf(split)]]));
-  const record = () => {
+  const record = (slot = 1) => {
     const read = new PrimaryRecord();
-    primary.read(1, read);
+    primary.read(slot, read);
     return read;
   };
   const kinds = () => Object.values(slots).map((slot) => ['none', 'fit', 'behind'][primary.reader(slot)]);
   const pass = (ms: number): void => {
     now += ms;
   };
-  return { primary, board, record, kinds, pass };
+  return { scoreboard, primary, board, record, kinds, pass };
 }
 
 describe('writes', () => {
@@ -88,6 +89,36 @@ describe('writes', () => {
     expect(record()).toMatchObject({ mode: 'refuse', writeUntil: 0 });
   });
 
+  it('of a pool that leaves the file end with its lease, and where none ends it, as if it had one', () => {
+    const leased = world();
+    leased.board.write(open);
+    leased.board.configure(new Map());
+    expect(leased.record()).toMatchObject({ mode: 'send', writeUntil: 3750, cutAt: 4000 });
+    const unleased = world();
+    const forever = Number.MAX_SAFE_INTEGER;
+    unleased.board.write({ ...open, writeUntil: forever, cutAt: forever });
+    unleased.board.configure(new Map());
+    expect(unleased.record()).toMatchObject({ mode: 'send', writeUntil: 3750, cutAt: 4000 });
+  });
+
+  it('of a pool that left the file and came back count as its own, while they are under way', () => {
+    const { scoreboard, board, record, pass } = world();
+    board.write(open);
+    scoreboard.addPool('writing', { thread: 0, slot: 1, by: 1 });
+    board.configure(new Map());
+    board.configure(new Map([['app', { ...placeOf(), slot: 2 }]]));
+    expect(record(1)).toMatchObject({ mode: 'park', writeUntil: 0, epoch: 7, cutAt: 4000 });
+    board.write({ ...open, writeUntil: 0, fencing: true });
+    expect(board.held('app')).toEqual({ writing: 1, passed: null });
+    scoreboard.primary.notePassed(0, 1, { epoch: 7, position: 55 });
+    scoreboard.addPool('writing', { thread: 0, slot: 1, by: -1 });
+    expect(board.held('app')).toEqual({ writing: 0, passed: 55 });
+    pass(3000);
+    // Its row may be another's now.
+    scoreboard.addPool('writing', { thread: 0, slot: 1, by: 1 });
+    expect(board.held('app')).toMatchObject({ writing: 0 });
+  });
+
   it('of a pool that is not there any more are nobody', () => {
     const { board, record } = world();
     board.configure(new Map());
@@ -114,6 +145,22 @@ describe('split.minReplicas', () => {
     expect(record().mode).toBe('hold');
     board.write({ ...open, writeUntil: 0 });
     expect([record().mode, record().isPrimary(1000)]).toEqual(['park', false]);
+  });
+
+  it('counts no replica by what the machine said that had its name before', () => {
+    const { board, record } = world({ minReplicas: 1 });
+    board.write(open);
+    board.report(report('b'));
+    expect(record().mode).toBe('send');
+    const moved = placeOf({ minReplicas: 1 });
+    const nodes = new Map(moved.nodes).set('b', { slot: 9, generation: 1 });
+    board.configure(new Map([['app', { ...moved, nodes }]]));
+    expect([record().mode, board.lacking('app')]).toEqual([
+      'hold',
+      '0 of at least 1 replicas follow (split.minReplicas)',
+    ]);
+    board.report(report('b'));
+    expect(record().mode).toBe('send');
   });
 });
 
