@@ -6,10 +6,10 @@
  * Who proposes, changes or reads here gets its answer by a function of its own, once. Beside that: the agreed clock, the
  * leader's `expire`, snapshots (written in slices, between other work), and what an entry of a newer version means.
  */
-import type { MemberId, Millis } from '../../base/ids.ts';
+import type { Bytes, MemberId, Millis } from '../../base/ids.ts';
 import type { PoolRecord } from '../failover/model.ts';
 import type { Change, Outcome, Persist, RaftEvent, RaftInput, RaftOutput, RaftStatus } from '../raft/contract.ts';
-import type { Restored } from '../raft/model.ts';
+import { entrySize, type Restored } from '../raft/model.ts';
 import { Raft } from '../raft/raft.ts';
 import { AgreedClock } from '../replica/clock.ts';
 import type { ReplicaEvent } from '../replica/events.ts';
@@ -48,6 +48,10 @@ export class Agreement {
   #id = 0;
   #status: RaftStatus | null = null;
   #snapshotAt: number;
+  /** Of the newest snapshot. */
+  #snapshotBytes: Bytes;
+  /** Of the entries applied since it was taken. */
+  #appliedBytes: Bytes = 0;
   #capture: {
     readonly index: number;
     readonly slices: Generator<Uint8Array, void>;
@@ -75,6 +79,7 @@ export class Agreement {
     this.clock = new AgreedClock({ wall: options.wall + (now - options.now), monotonic: now });
     this.replica = new Replica(limits);
     this.#snapshotAt = restored.snapshot.index;
+    this.#snapshotBytes = restored.snapshot.data.byteLength;
     this.#moving = new Moving({
       log: () => this.raft.log,
       replica: () => this.replica,
@@ -220,6 +225,7 @@ export class Agreement {
     for (const entry of entries) {
       if (this.#core.stopped !== null) return;
       const { events } = this.replica.apply({ ...entry, data: entry.kind === 'data' ? entry.data : null });
+      this.#appliedBytes += entrySize(entry);
       this.clock.heard(this.replica.now, this.#core.now, false);
       for (const event of events) this.#stateEvent(event);
       if (events.length > 0) this.#core.out.applied.push({ kind: 'events', index: entry.index, events });
@@ -250,14 +256,20 @@ export class Agreement {
     for (const record of this.replica.pools.list()) this.#noteClosed(record);
     this.#capture = null;
     this.#snapshotAt = this.replica.index;
+    this.#snapshotBytes = data.byteLength;
+    this.#appliedBytes = 0;
     this.clock.heard(this.replica.now, this.#core.now, false);
     this.#core.out.applied.push({ kind: 'replaced' });
   }
 
   #considerSnapshot(): void {
     const { index } = this.replica;
-    if (this.#capture !== null || index - this.#snapshotAt < this.#core.settings.snapshotEvery) return;
+    const { snapshotEvery, snapshotBytes } = this.#core.settings;
+    const isLong = index - this.#snapshotAt >= snapshotEvery;
+    const isLarge = this.#appliedBytes >= Math.max(snapshotBytes, this.#snapshotBytes);
+    if (this.#capture !== null || !(isLong || isLarge)) return;
     this.#snapshotAt = index;
+    this.#appliedBytes = 0;
     this.#capture = { index, slices: new Capture(this.replica).slices(sliceBytes), done: [] };
   }
 
@@ -273,6 +285,7 @@ export class Agreement {
       data.set(slice, at);
       at += slice.byteLength;
     }
+    this.#snapshotBytes = data.byteLength;
     this.step({ kind: 'snapshot', index, data });
   }
 }

@@ -17,7 +17,7 @@
  *
  * The disk raises the boot number and syncs it before it hands out `MemberRestored`: so before the first message.
  */
-import type { MemberId, Millis } from '../../base/ids.ts';
+import type { Bytes, MemberId, Millis } from '../../base/ids.ts';
 import type { Random } from '../../base/random.ts';
 import type { Result } from '../../base/result.ts';
 import type { Consistency, CoordinatorError, Freshness, Ticket, WriteLease, Written } from '../coordinator.ts';
@@ -69,6 +69,11 @@ export interface MemberSettings {
   readonly formMs: Millis;
   /** A snapshot is taken after so many entries. 10 000. */
   readonly snapshotEvery: number;
+  /**
+   * Or after so many bytes of entries, or as many as the last snapshot has if that is more: the log is held in memory.
+   * 64 MiB.
+   */
+  readonly snapshotBytes: Bytes;
   /** Calls under way on one member; more are answered as overloaded. 512, at most half of `resultsPerProposer`. */
   readonly callsMax: number;
   /** Commands of this version and below are understood here. */

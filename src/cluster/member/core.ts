@@ -31,6 +31,7 @@ export const defaultSettings: MemberSettings = {
   againMs: 600,
   formMs: 250,
   snapshotEvery: 10_000,
+  snapshotBytes: 64 << 20,
   callsMax: 512,
   commandVersion: proposalVersion,
 };

@@ -49,8 +49,9 @@ export interface Numbers {
   readonly snapshotPieceBytes: Bytes;
   /** A larger one is refused. 1 GiB. */
   readonly maxSnapshotBytes: Bytes;
-  /** Entries that are kept before a snapshot, for followers that are a little behind. 1000. */
+  /** Entries that are kept before a snapshot, for followers that are a little behind: so many, of so many bytes. 1000, 64 MiB. */
   readonly keepEntries: number;
+  readonly keepBytes: Bytes;
   /** A learner this near to the leader's end has caught up. 100. */
   readonly caughtUpEntries: number;
   /** Leadership moves to a higher priority after this long without change; doubled per move, up to an hour. 30 s. */
@@ -74,6 +75,7 @@ const defaults: Numbers = {
   snapshotPieceBytes: 256 << 10,
   maxSnapshotBytes: 1 << 30,
   keepEntries: 1000,
+  keepBytes: 64 << 20,
   caughtUpEntries: 100,
   moveAfterMs: 30_000,
 };

@@ -9,7 +9,7 @@
 import type { Core } from './core.ts';
 import { advanceTo, noteLeft } from './following.ts';
 import type { SnapshotPiece, SnapshotReply } from './messages.ts';
-import { type Index, type MemberId, members, type Snapshot } from './model.ts';
+import { entrySize, type Index, type MemberId, members, type Snapshot } from './model.ts';
 import type { Progress } from './progress.ts';
 import type { FollowerRole, LeaderRole } from './role-state.ts';
 
@@ -22,8 +22,19 @@ export function tookSnapshot(core: Core, index: Index, data: Uint8Array): void {
   if (config.voters.length === 0) return;
   core.snapshot = { index, term, config, data };
   core.snapshotDirty = true;
-  core.log.compactTo(index - core.settings.keepEntries);
+  core.log.compactTo(keptAfter(core, index));
   core.configs.compactTo(core.log.firstIndex - 1);
+}
+
+/** The entries behind this one, up to `index`, are as many as are kept. */
+function keptAfter({ log, settings }: Core, index: Index): Index {
+  const least = Math.max(log.firstIndex - 1, index - settings.keepEntries);
+  let bytes = 0;
+  for (let at = index; at > least; at--) {
+    bytes += entrySize(log.entry(at)!);
+    if (bytes > settings.keepBytes) return at;
+  }
+  return least;
 }
 
 export function sendPiece(core: Core, to: MemberId, peer: Progress): void {
