@@ -6,7 +6,7 @@
  * again. That finds any other program on the port, and turns port 0 into a real one for all threads.
  * It does not hold the port between: what takes it in that moment is found when the threads listen.
  */
-import { lstat } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import { connect, createServer, type ListenOptions } from 'node:net';
 import { dirname } from 'node:path';
 import { err, ok, type Result } from '../base/result.ts';
@@ -101,7 +101,10 @@ async function checkUnix(
   if (found !== null && !found.isSocket()) return err(addressProblem(address, { code: 'ENOTSOCK', message: '' }));
   if (found !== null && (await answers(address.path)))
     return err(addressProblem(address, { code: 'EADDRINUSE', message: '' }));
-  const tried = await tryListen({ path: `${address.path}.check` });
+  // No longer than the names under which threads listen (listeners.ts). One may be left of a start that broke off.
+  const beside = `${address.path}.new`;
+  await rm(beside, { force: true });
+  const tried = await tryListen({ path: beside });
   return tried.ok ? ok(address) : err(addressProblem(address, tried.error));
 }
 

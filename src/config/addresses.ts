@@ -36,7 +36,7 @@ export interface Listening {
 /** `0.0.0.0:8080`, `:8080`, `*:8080`, `8080`, `[::]:8080`, `localhost:8080`, `unix:/run/evenkeel.sock`. */
 export function parseListen(text: string): Result<Listening, Fault> {
   if (text.startsWith('unix:')) {
-    const path = parseUnix(text);
+    const path = parseUnix(text, longestPath - besideBytes);
     return path.ok ? ok({ name: text, address: { kind: 'unix', path: path.value } }) : path;
   }
   const form = /^(?:(\[[^\]]*\]|[^:[\]]*):)?([0-9]+)$/.exec(text);
@@ -53,11 +53,15 @@ export function parseListen(text: string): Result<Listening, Fault> {
   return ok({ name: `${bracketed ? `[${host}]` : host}:${port}`, address: { kind: 'tcp', host, port } });
 }
 
-function parseUnix(text: string): Result<string, Fault> {
+/** sun_path holds 108 bytes on Linux, the last of them NUL. */
+const longestPath = 107;
+/** A thread listens beside the path first: `.` and its row, at most 127. */
+const besideBytes = 4;
+
+function parseUnix(text: string, most: number): Result<string, Fault> {
   const path = text.slice('unix:'.length);
   if (!path.startsWith('/') || path === '/') return err('must be unix: and an absolute path, as in unix:/run/app.sock');
-  // sun_path holds 108 bytes on Linux, the last of them NUL.
-  if (path.length > 107) return err('has a socket path of more than 107 characters, which the system cannot open');
+  if (path.length > most) return err(`has a socket path of more than ${most} characters, which the system cannot open`);
   if (/[^\x21-\x7e]/.test(path)) return err('has a socket path with a space or a special character in it');
   return ok(path);
 }
@@ -72,7 +76,7 @@ export interface NodePlace {
 /** `http://10.0.0.11:3000`, `https://app.internal`, `http://app`, `http://[::1]:3000`, `unix:/run/app.sock`. */
 export function parseNodeUrl(text: string): Result<NodePlace, Fault> {
   if (text.startsWith('unix:')) {
-    const path = parseUnix(text);
+    const path = parseUnix(text, longestPath);
     return path.ok ? ok({ url: text, address: { kind: 'unix', path: path.value }, id: path.value }) : path;
   }
   if (!/^https?:\/\//i.test(text)) return err(`is not the url of a node\nwrite ${likelyUrl(text)}`);

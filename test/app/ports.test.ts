@@ -1,8 +1,9 @@
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { addressProblem, addressText, checkFree, reusePortWorks } from '../../src/app/ports.ts';
+import { parseListen } from '../../src/config/addresses.ts';
 import { freePort } from '../helpers/ports.ts';
 import { testScope } from '../helpers/scope.ts';
 
@@ -38,6 +39,19 @@ describe('checkFree', () => {
     const result = await checkFree(tcp(8080, '192.0.2.1'));
     expect(result).toMatchObject({ ok: false, error: { code: 'EADDRNOTAVAIL' } });
     if (!result.ok) expect(result.error.message).toContain('this machine has no such address');
+  });
+
+  it('takes the longest path that a config may have, whatever a start that broke off left beside it', async () => {
+    const folder = await testScope().folder();
+    const path = join(folder, 'a'.repeat(103 - folder.length - 1));
+    const address = { kind: 'unix', path } as const;
+    expect(parseListen(`unix:${path}`)).toMatchObject({ ok: true, value: { address } });
+    expect(await checkFree(address)).toEqual({ ok: true, value: address });
+    const other = join(folder, 'other');
+    const server = await listening({ path: other });
+    await rename(other, `${path}.new`);
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+    expect(await checkFree(address)).toEqual({ ok: true, value: address });
   });
 
   it('takes a path that is free, or has a socket that nobody serves, and no other', async () => {
