@@ -223,7 +223,9 @@ export function tendWishes(lead: PoolLead): void {
   const home = homeOf(lead, record);
   const since = home === null ? undefined : lead.upSince.get(home);
   if (home === null || since === undefined || record.returning.includes(home)) return;
-  const due = Math.max(since + policy.recoveryWait, lead.failbackAt);
+  // A planned switch moved it away though it was healthy: that is no reason to undo it at once.
+  const movedAt = core.localOf(record.times.openedAt);
+  const due = Math.max(Math.max(since, movedAt) + policy.recoveryWait, lead.failbackAt);
   if (core.now < due) return pool.wake(due);
   if (!isNear(lead, record, home)) return;
   lead.failbackAt = core.now + Math.max(policy.recoveryWait, 1000);

@@ -375,21 +375,28 @@ describe('switches', () => {
     expect(lab.record!.automatic).toBe(true);
   });
 
-  it('failback: by a word, or by itself after recoveryWait', () => {
-    const lab = running(1, policyOf({ failback: 'automatic', recoveryWait: 3000 }));
-    lab.command(lab.leader!, wish);
-    lab.pass(300);
-    expect(lab.record).toMatchObject({ epoch: 2, target: { node: 'b' } });
-    const start = lab.now;
-    while (lab.record!.epoch === 2 && lab.now < start + 20_000) {
-      for (const node of ['a', 'b']) lab.see(node);
-      lab.pass(250);
-    }
-    lab.pass(300);
-    expect(lab.record).toMatchObject({ epoch: 3, phase: 'open', reason: 'failback', target: { node: 'a' } });
-    expect(lab.now - start).toBeGreaterThan(3000);
-    expect(lab.command(lab.leader!, { kind: 'failback', pool, dryRun: false })()).toMatchObject({ ok: false });
-  });
+  it.each([0, 10_000])(
+    'failback: by a word, or by itself after recoveryWait, though it was healthy for %i ms before',
+    (ms) => {
+      const lab = running(1, policyOf({ failback: 'automatic', recoveryWait: 3000 }));
+      for (const until = lab.now + ms; lab.now < until; ) {
+        for (const node of ['a', 'b']) lab.see(node);
+        lab.pass(250);
+      }
+      lab.command(lab.leader!, wish);
+      lab.pass(300);
+      expect(lab.record).toMatchObject({ epoch: 2, target: { node: 'b' } });
+      const start = lab.now;
+      while (lab.record!.epoch === 2 && lab.now < start + 20_000) {
+        for (const node of ['a', 'b']) lab.see(node);
+        lab.pass(250);
+      }
+      lab.pass(300);
+      expect(lab.record).toMatchObject({ epoch: 3, phase: 'open', reason: 'failback', target: { node: 'a' } });
+      expect(lab.now - start).toBeGreaterThan(3000);
+      expect(lab.command(lab.leader!, { kind: 'failback', pool, dryRun: false })()).toMatchObject({ ok: false });
+    },
+  );
 
   it('failback by itself does not begin while its target lacks what the primary had a moment before', () => {
     const lab = running(1, policyOf({ failback: 'automatic', recoveryWait: 3000 }));
