@@ -103,7 +103,7 @@ async function checkUnix(
     return err(addressProblem(address, { code: 'EADDRINUSE', message: '' }));
   // No longer than the names under which threads listen (listeners.ts). One may be left of a start that broke off.
   const beside = `${address.path}.new`;
-  await rm(beside, { force: true });
+  if ((await lstat(beside).catch(() => null))?.isSocket()) await rm(beside, { force: true });
   const tried = await tryListen({ path: beside });
   return tried.ok ? ok(address) : err(addressProblem(address, tried.error));
 }
