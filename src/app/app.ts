@@ -291,7 +291,7 @@ export class App {
     if (!loaded.ok) return this.#failed(loaded.error);
     const restart = needsRestart(this.config, loaded.value.config);
     if (restart.length > 0) return this.#refused(restart);
-    const lost = primaryKept(this.#failover?.failover ?? null, this.config, loaded.value.config);
+    const lost = this.#lostBy(loaded.value.config);
     if (lost.length > 0) return this.#refused(lost);
     const { admin } = this.config;
     const applied = await this.#apply(loaded.value);
@@ -309,7 +309,12 @@ export class App {
     const door = await this.#moveDoor(next.config.admin);
     if (!door.ok) return err([door.error]);
     const joined = await this.#join(next.config);
-    return joined.ok ? this.#control.apply(next) : err([joined.error]);
+    return joined.ok ? this.#control.apply(next, () => this.#lostBy(next.config)) : err([joined.error]);
+  }
+
+  /** A primary may change while a reload is being prepared: so this is asked again when it comes into force. */
+  #lostBy(next: Config): string[] {
+    return primaryKept(this.#failover?.failover ?? null, this.config, next);
   }
 
   /** An address on the network opens under its token alone; without one, it is the old address that closes first. */

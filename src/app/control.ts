@@ -199,13 +199,15 @@ export class Control {
     return this.#listeners.open(free.value);
   }
 
-  /** Another config. The error says why all stayed as it was. */
-  async apply(next: Loaded): Promise<Applied> {
+  /** Another config. The error says why all stayed as it was. `against`: asked last, in the turn in which it comes into force. */
+  async apply(next: Loaded, against: () => readonly string[] = () => []): Promise<Applied> {
     const before = this.#loaded;
     const changes = [...describeChanges(before.config, next.config), ...renewedCertificates(before, next)];
     if (changes.length === 0) return ok([]);
     const free = await this.#listeners.check(wantedOf(next));
     if (!free.ok) return free;
+    const lines = against();
+    if (lines.length > 0) return err(lines);
     const rows = this.#build(next);
     if (!rows.ok) return rows;
     this.#loaded = next;
