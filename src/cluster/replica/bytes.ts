@@ -122,6 +122,9 @@ export class ByteWriter {
   }
 }
 
+/** `slice` of a Node Buffer is no copy: what is small would keep all alive that it came with. */
+export const copyOf = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);
+
 export class ByteReader {
   readonly #bytes: Uint8Array;
   #at = 0;
@@ -169,7 +172,7 @@ export class ByteReader {
   /** A copy. */
   bytes(): Uint8Array {
     const length = this.#take();
-    return this.#bytes.slice(this.#at - length, this.#at);
+    return copyOf(this.#bytes.subarray(this.#at - length, this.#at));
   }
 
   text(): string {

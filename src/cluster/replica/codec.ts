@@ -11,7 +11,7 @@
  */
 import type { Millis } from '../../base/ids.ts';
 import { err, ok, type Result } from '../../base/result.ts';
-import { ByteReader, ByteWriter, textBytes } from './bytes.ts';
+import { ByteReader, ByteWriter, copyOf, textBytes } from './bytes.ts';
 import type { Command, Proposal, Proposer } from './command.ts';
 import { latestAt, recordKinds } from './model.ts';
 import { type Codecs, readCondition, readFacts, readUnion, writeCondition, writeFacts, writeUnion } from './parts.ts';
@@ -140,7 +140,7 @@ export function decodeProposal(bytes: Uint8Array): Result<Proposal, Unreadable> 
 
 /** The same proposal with the leader's time on it. The bytes must be a proposal; `at` a whole number. */
 export function stampProposal(bytes: Uint8Array, at: Millis): Uint8Array {
-  const stamped = bytes.slice();
+  const stamped = copyOf(bytes);
   stamped.set(fixed(at), 1);
   return stamped;
 }

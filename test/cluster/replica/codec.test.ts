@@ -33,6 +33,19 @@ describe('bytes', () => {
     expect(reader.failed).toBe(true);
   });
 
+  it('bytes that are read are a copy, also out of what a socket gave: they keep nothing else alive', () => {
+    const all = new ByteWriter()
+      .bytes(new Uint8Array([1, 2, 3]))
+      .bytes(new Uint8Array(30_000))
+      .take();
+    for (const given of [all, Buffer.from(all)]) {
+      const read = new ByteReader(given).bytes();
+      given.fill(9);
+      expect(read).toEqual(new Uint8Array([1, 2, 3]));
+      expect(read.buffer.byteLength).toBe(3);
+    }
+  });
+
   it('a text that is no UTF-8 is refused, a byte order mark is kept', () => {
     const bad = new ByteReader(new ByteWriter().bytes(new Uint8Array([0xc3, 0x28])).take());
     bad.text();
@@ -141,6 +154,13 @@ describe('proposals as bytes', () => {
     for (const proposal of refused) {
       expect(decodeProposal(encodeProposal(proposal))).toEqual({ ok: false, error: 'malformed' });
     }
+  });
+
+  it('stamping leaves what it was given as it is', () => {
+    const given = Buffer.from(encodeProposal(set));
+    const before = given.toString('hex');
+    expect(decodeProposal(stampProposal(given, 5))).toMatchObject({ ok: true, value: { at: 5 } });
+    expect(given.toString('hex')).toBe(before);
   });
 
   it('are stamped in place: the leader changes the time and nothing else', () => {
