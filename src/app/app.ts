@@ -108,8 +108,8 @@ export class App {
     return this.#file === null || text === undefined ? null : { file: this.#file, text };
   }
 
-  /** Absolute names of the files that the config names: certificates, keys. */
-  get files(): readonly string[] {
+  /** The files that the config names, certificates and keys, as they were read, by absolute name. */
+  get files(): Loaded['files'] {
     return this.#control.loaded.files;
   }
 

@@ -36,13 +36,13 @@ import { unresolvedNames } from './names.ts';
 import { Slots } from './slots.ts';
 import { ThreadPool } from './threads.ts';
 
-/** A config with what stands in the files that it names, and their names. */
+/** A config with what stands in the files that it names. */
 export interface Loaded extends LoadedConfig {
   /** By listener name. */
   readonly tls: TlsRead['tls'];
   /** By pool name. */
   readonly upstreamTls: TlsRead['upstreamTls'];
-  /** Absolute names. */
+  /** By absolute name. */
   readonly files: TlsRead['files'];
   /** Of the file that it came from. */
   readonly text?: string;

@@ -30,7 +30,7 @@ describe('a reload', () => {
           '    failover: manual',
         ].join('\n'),
       ),
-      ...{ tls: new Map(), upstreamTls: new Map(), files: [] },
+      ...{ tls: new Map(), upstreamTls: new Map(), files: new Map() },
     });
     const [first, second] = [`{ id: a, url: '${a.url}', role: primary }`, `{ id: b, url: '${b.url}' }`];
     const file = { now: fileOf(first, second) };

@@ -21,8 +21,8 @@ export interface TlsRead {
   readonly tls: ReadonlyMap<string, TlsMaterial>;
   /** By the pool's name; pools without https nodes are left out. */
   readonly upstreamTls: ReadonlyMap<string, UpstreamTls>;
-  /** Absolute names of all files that were read, each once. */
-  readonly files: readonly string[];
+  /** All files that were read: their texts by absolute name. */
+  readonly files: ReadonlyMap<string, string>;
   readonly warnings: readonly Problem[];
 }
 
@@ -47,7 +47,7 @@ export async function readTls(loaded: LoadedConfig, now: Date): Promise<Result<T
   }
   const { problems } = reader;
   if (problems.failed) return err(problems.list());
-  return ok({ tls, upstreamTls, files: [...reader.files], warnings: problems.list() });
+  return ok({ tls, upstreamTls, files: reader.files, warnings: problems.list() });
 }
 
 /** What a problem is said with. */
@@ -61,7 +61,7 @@ interface Pair {
 
 class TlsReader {
   readonly problems: Problems;
-  readonly files = new Set<string>();
+  readonly files = new Map<string, string>();
   readonly #loaded: LoadedConfig;
   readonly #now: Date;
 
@@ -105,8 +105,8 @@ class TlsReader {
 
   async #text(name: string, path: Path): Promise<string | null> {
     const file = resolve(dirname(this.#loaded.source.file), name);
-    this.files.add(file);
     const read = await readText(file, maxPemSize);
+    this.files.set(file, read.ok ? read.value : '');
     if (read.ok) return read.value;
     this.#tell(path, read.error, null);
     return null;

@@ -10,7 +10,7 @@ export interface LoadedFile extends LoadedConfig {
   /** What stood in the files of each listener's TLS, by its name. */
   readonly tls: TlsRead['tls'];
   readonly upstreamTls: TlsRead['upstreamTls'];
-  /** The files that the config names, for somebody to watch. */
+  /** The files that the config names and what was read of them, for somebody to watch. */
   readonly files: TlsRead['files'];
   /** The file's text, for `watchConfig` to know what is in force. */
   readonly text: string;

@@ -38,8 +38,11 @@ export function watchConfig(file: string, onChange: () => void, options: WatchOp
 
 /** Several files at once, which may become others. */
 export interface FilesWatch extends ConfigWatch {
-  /** Watches these from now on. Those that were watched before are not looked at anew. */
-  watch(files: readonly string[]): void;
+  /**
+   * Watches these from now on: names, and the text that was read of each. Those that were watched before are not looked at
+   * anew.
+   */
+  watch(files: ReadonlyMap<string, string>): void;
 }
 
 /** The same for files that are read with the config, such as certificates; `onChange` for each that has changed. */
@@ -47,13 +50,13 @@ export function watchFiles(onChange: () => void, options: Omit<WatchOptions, 'cu
   const watches = new Map<string, ConfigWatch>();
   return {
     watch: (files) => {
-      const wanted = new Set(files);
       for (const [file, one] of watches) {
-        if (wanted.has(file)) continue;
+        if (files.has(file)) continue;
         one.close();
         watches.delete(file);
       }
-      for (const file of wanted) if (!watches.has(file)) watches.set(file, watchConfig(file, onChange, options));
+      for (const [file, current] of files)
+        if (!watches.has(file)) watches.set(file, watchConfig(file, onChange, { ...options, current }));
     },
     close: () => {
       for (const one of watches.values()) one.close();

@@ -176,9 +176,19 @@ describe('several files', () => {
         return changes > before;
       });
     };
-    watch.watch([a]);
+    watch.watch(new Map([[a, 'one']]));
     await seen(a, 'a');
-    watch.watch([b, b]);
+    watch.watch(new Map([[b, 'one']]));
     await seen(b, 'b');
+  });
+
+  it('also when they changed between being read and being watched', async () => {
+    const scope = testScope();
+    const { file } = await fileIn(scope, 'renewed meanwhile');
+    let changes = 0;
+    const watch = watchFiles(() => void changes++, eventsOnly);
+    scope.own({ stop: () => watch.close() });
+    watch.watch(new Map([[file, 'as it was read']]));
+    await until('the change', () => changes === 1);
   });
 });
