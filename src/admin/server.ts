@@ -32,6 +32,10 @@ export function createAdmin(options: AdminOptions): Hono {
     ...(options.actions.ha === undefined ? [] : ha),
     ...(options.actions.failover === undefined ? [] : failover),
   ];
+  // HEAD is answered as GET is, and nobody reads the body: a stream would stay open for ever.
+  app.use('*', (context, next) =>
+    next().then(() => (context.req.method === 'HEAD' ? context.res.body?.cancel() : undefined)),
+  );
   app.use('*', (context, next) => {
     const { req } = context;
     const refusal = refusalOf(

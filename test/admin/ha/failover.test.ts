@@ -296,6 +296,16 @@ describe('history and events', () => {
     request.destroy();
     await until('nobody is told any more', () => failover.sinks.size === 0);
   });
+
+  it('asked for by HEAD keep nothing open', async () => {
+    const { failover, world } = await api();
+    const path = '/api/ha/failover/events';
+    for (let i = 0; i < 70; i++) {
+      const url = `http://127.0.0.1:${world.port}${path}`;
+      expect((await fetch(url, { method: 'HEAD' })).status).toBe(200);
+    }
+    await until('nobody is told', () => failover.sinks.size === 0);
+  });
 });
 
 describe('without failover', () => {
