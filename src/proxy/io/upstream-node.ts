@@ -42,6 +42,8 @@ export class UpstreamNode {
   #limits: PoolRow['upstream'];
   #pool: PoolRow;
   #tls: ConnectionOptions | null = null;
+  /** Stands for the rules by which connections are verified: another one after each change of them. */
+  #trust = {};
   /** The last TLS session: the next connection resumes it. */
   #session: Buffer | undefined;
   readonly #counters: Float64Array;
@@ -76,8 +78,14 @@ export class UpstreamNode {
     if (!sameData(pool.tls, this.#pool.tls)) {
       this.#tls = null;
       this.#session = undefined;
+      this.#trust = {};
+      this.#closeIdle();
     }
     this.#pool = pool;
+  }
+
+  get trust(): object {
+    return this.#trust;
   }
 
   /** Options of a TLS connection; null for a plain one. */
@@ -88,8 +96,9 @@ export class UpstreamNode {
     return this.#session === undefined ? this.#tls : { ...this.#tls, session: this.#session };
   }
 
-  keepSession(session: Buffer): void {
-    this.#session = session;
+  /** `trust`: by which its node was verified. A resumed session is not looked at again, and so is of no use under others. */
+  keepSession(session: Buffer, trust: object): void {
+    if (trust === this.#trust) this.#session = session;
   }
 
   count(counter: NodeCounter, by = 1): void {
@@ -140,7 +149,9 @@ export class UpstreamNode {
   share(now: number): Pipeline | null {
     const { pipelining } = this.#limits;
     if (pipelining === 1 || now < this.#aloneUntil) return null;
-    for (const one of this.#pipelines) if (one.hasRoom(pipelining)) return one;
+    for (const one of this.#pipelines) {
+      if (one.upstream.trust === this.#trust && one.hasRoom(pipelining)) return one;
+    }
     const upstream = this.take(true, now) ?? this.connect();
     upstream.pipeline ??= new Pipeline(upstream);
     upstream.pipeline.open();
@@ -174,7 +185,8 @@ export class UpstreamNode {
 
   /** Takes back a connection whose last answer ended cleanly. False: it is to be closed. */
   keep(upstream: Upstream): boolean {
-    if (this.#retired || this.context.draining || this.#idle.length >= this.#limits.maxIdle) return false;
+    if (this.#retired || this.context.draining || upstream.trust !== this.#trust) return false;
+    if (this.#idle.length >= this.#limits.maxIdle) return false;
     this.#idle.push(upstream);
     return true;
   }
@@ -187,6 +199,10 @@ export class UpstreamNode {
   /** The node is gone from the config: idle connections end now, busy ones after their answer. */
   retire(): void {
     this.#retired = true;
+    this.#closeIdle();
+  }
+
+  #closeIdle(): void {
     const idle = this.#idle;
     this.#idle = [];
     for (const upstream of idle) upstream.destroy();

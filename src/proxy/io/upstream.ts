@@ -45,6 +45,8 @@ const smallBytes = 1024;
 export class Upstream extends Timed {
   readonly node: UpstreamNode;
   readonly socket: OwnedSocket;
+  /** Of the node, when it connected: it is not used again under other rules. */
+  readonly trust: object;
   user: UpstreamUser | null = null;
   state: 'connecting' | 'busy' | 'idle' | 'closed' = 'connecting';
   idleSince = 0;
@@ -67,6 +69,7 @@ export class Upstream extends Timed {
   constructor(node: UpstreamNode) {
     super();
     this.node = node;
+    this.trust = node.trust;
     this.#context = node.context;
     this.#begun = node.context.now();
     node.count('connects');
@@ -98,7 +101,7 @@ export class Upstream extends Timed {
   /** Only once the node has been verified: when a session is resumed, Node does not look at the name again. */
   #keepSession(session: Buffer): void {
     if (this.state === 'connecting') this.#session = session;
-    else if (this.state !== 'closed') this.node.keepSession(session);
+    else if (this.state !== 'closed') this.node.keepSession(session, this.trust);
   }
 
   #connectOptions(): TcpSocketConnectOpts {
@@ -213,7 +216,7 @@ export class Upstream extends Timed {
 
   connected(): void {
     this.state = 'busy';
-    if (this.#session !== null) this.node.keepSession(this.#session);
+    if (this.#session !== null) this.node.keepSession(this.#session, this.trust);
     this.arm(Number.POSITIVE_INFINITY);
     this.connectMs = this.#context.now() - this.#begun;
     this.node.count('connectMs', this.connectMs);

@@ -1,5 +1,5 @@
 /** https nodes: real TLS servers behind the engine. */
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { createServer, type TlsOptions } from 'node:tls';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { UpstreamTls } from '../../../src/config/model.ts';
@@ -66,6 +66,36 @@ async function tlsNode(scope: Scope, options: TlsOptions): Promise<TlsNode> {
     },
   });
   return node;
+}
+
+/** Connections to it stand still until it opens; from then on they go on to the port. */
+async function heldDoor(scope: Scope, to: number): Promise<{ readonly port: number; held: number; open: () => void }> {
+  const waiting: (() => void)[] = [];
+  let isOpen = false;
+  const server = createTcpServer((socket) => {
+    const pass = (): void => {
+      const onward = connect(to, '127.0.0.1');
+      scope.own({ stop: () => void onward.destroy() });
+      onward.on('error', () => socket.destroy());
+      socket.pipe(onward).pipe(socket);
+    };
+    scope.own({ stop: () => void socket.destroy() });
+    socket.on('error', () => {});
+    door.held++;
+    if (isOpen) pass();
+    else waiting.push(pass);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  scope.own({ stop: () => void server.close() });
+  const door = {
+    port: (server.address() as AddressInfo).port,
+    held: 0,
+    open: () => {
+      isOpen = true;
+      for (const pass of waiting) pass();
+    },
+  };
+  return door;
 }
 
 const tlsWith = (tls: Partial<UpstreamTls> = {}): UpstreamTls => ({
@@ -148,6 +178,53 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('a node over %s', (maxVersion) =>
     world.swap({ revision: 2, tls: tlsWith({ servername: 'other.test' }) });
     expect(await status(world)).toBe(200);
     world.swap({ revision: 3, tls: tlsWith() });
+  });
+
+  it('whose handshake was under way while it was to be verified from now on is verified from now on', async () => {
+    const scope = testScope();
+    const node = await tlsNode(scope, { ...wrong, maxVersion });
+    node.respond = (request, connection) => {
+      sayWhat(request, connection);
+      connection.socket.end();
+    };
+    const door = await heldDoor(scope, node.port);
+    const world = await inFrontOf(door, tlsWith({ verify: false }));
+    const first = status(world);
+    await until('a connection', () => door.held === 1);
+    world.swap({ revision: 2, tls: tlsWith() });
+    door.open();
+    expect(await first).toBe(200);
+    await until('its end', () => world.upstreams === 0);
+    for (let i = 0; i < 2; i++) expect(await status(world)).toBe(502);
+  });
+
+  it('that is to be verified from now on gets nothing more over connections from before, idle or busy', async () => {
+    const node = await tlsNode(testScope(), { ...wrong, maxVersion });
+    const answers: (() => void)[] = [];
+    node.respond = (request, connection) => {
+      if (request.start.includes('/late')) answers.push(() => sayWhat(request, connection));
+      else sayWhat(request, connection);
+    };
+    const world = await inFrontOf(node, tlsWith({ verify: false }));
+    const late = ask(world.port, get('/late'));
+    await until('one under way', () => answers.length === 1);
+    expect(await status(world)).toBe(200);
+    expect(world.upstreams).toBe(2);
+    world.swap({ revision: 2, tls: tlsWith() });
+    expect(await status(world)).toBe(502);
+    answers[0]!();
+    expect((await late).body).toBe('GET /late');
+    expect(await status(world)).toBe(502);
+    expect(world.upstreams).toBe(0);
+  });
+
+  it('keeps its connections through a reload that changes nothing of its verification', async () => {
+    const node = await tlsNode(testScope(), { ...right, maxVersion });
+    const world = await inFrontOf(node, tlsWith());
+    expect(await status(world)).toBe(200);
+    world.swap({ revision: 2, tls: tlsWith() });
+    expect(await status(world)).toBe(200);
+    expect(node.seen).toHaveLength(1);
   });
 
   it('is refused if nobody known has signed for it; taken unverified if told so', async () => {
