@@ -8,6 +8,7 @@ import { checkFailover } from './check-failover.ts';
 import { checkRoutes } from './check-routes.ts';
 import type { Draft, PoolDraft, PoolRest } from './draft.ts';
 import { itemPath, keyPlaceOf, type Ledger, placeOf } from './ledger.ts';
+import type { ListenAddress } from './model.ts';
 import { at, markAt, type Path } from './tree.ts';
 
 /** No more than the scoreboard has room for, whose size is fixed when the process starts. */
@@ -46,6 +47,12 @@ function checkListeners({ listen, admin }: Draft, ledger: Ledger): void {
     seen.set(address.name, index);
     if (admin && admin.address.name === address.name && !anyPort) {
       ledger.problems.error(place, `${address.name} is the admin address as well`, 'give one of them another port');
+    } else if (
+      admin &&
+      (holds(address.address, admin.address.address) || holds(admin.address.address, address.address))
+    ) {
+      const message = `${address.name} has the port of the admin address ${admin.address.name}`;
+      ledger.problems.error(place, message, 'give one of them another port');
     }
   }
   if (seen.size > capacity.listeners) {
@@ -54,6 +61,13 @@ function checkListeners({ listen, admin }: Draft, ledger: Ledger): void {
       `there are ${seen.size} listeners; at most ${capacity.listeners} are possible`,
     );
   }
+}
+
+/** All addresses of the machine, and the other is one of them. */
+function holds(all: ListenAddress, one: ListenAddress): boolean {
+  if (all.kind !== 'tcp' || one.kind !== 'tcp' || all.port !== one.port || all.port === 0) return false;
+  const isIPv6 = one.host.includes(':');
+  return all.host === '0.0.0.0' ? !isIPv6 : all.host === '::' && isIPv6;
 }
 
 function checkTls(tls: NonNullable<NonNullable<Draft['listen']>[number]['tls']>, path: Path, ledger: Ledger): void {

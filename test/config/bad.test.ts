@@ -219,6 +219,11 @@ describe('across sections', () => {
     [`listen: [":80", "0.0.0.0:80"]\n${pools}`, /listen\[1\]: 0.0.0.0:80 is listened on twice/],
     [`listen: [":0", ":0"]\n${pools}`, /cannot both be on port 0/],
     [`listen: 127.0.0.1:9090\n${pools}`, /127.0.0.1:9090 is the admin address as well/],
+    [`listen: ":9090"\n${pools}`, /0.0.0.0:9090 has the port of the admin address 127.0.0.1:9090 \| give one/],
+    [
+      `listen: "[::1]:90"\nadmin: { address: "[::]:90", token: ${'x'.repeat(20)} }\n${pools}`,
+      /\[::1\]:90 has the port of the admin address \[::\]:90/,
+    ],
     [`admin: 0.0.0.0:9090\n${pools}`, /would be open to everybody who reaches 0.0.0.0:9090 \| set admin.token/],
     [`admin: { address: "[::]:9090", token: "" }\n${pools}`, /would be open to everybody/],
     [
