@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
@@ -177,6 +177,21 @@ describe('the journal', () => {
     expect(again.restored.snapshot).toMatchObject({ index: 1950, bytes: new Uint8Array(0) });
     expect(again.restored.entries[0]?.index).toBe(1951);
     again.close();
+  });
+
+  it('moves its log into the database also while a snapshot is written: neither grows with the other', () => {
+    const path = folder();
+    const store = JournalStore.open(path);
+    store.commit([{ ticket: 1, entries: entries(1, 10) }]);
+    store.commit([{ ticket: 2, snapshot: { index: 5, term: 1, bytes: new Uint8Array(24 << 20) }, compactTo: null }]);
+    let largest = 0;
+    while (store.busy) {
+      store.background();
+      largest = Math.max(largest, statSync(join(path, 'journal.db-wal')).size);
+    }
+    // 4 MiB, and one step.
+    expect(largest).toBeLessThan(6 << 20);
+    store.close();
   });
 
   it('of snapshots that come while one is written only the newest is', () => {
