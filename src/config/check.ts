@@ -63,11 +63,10 @@ function checkListeners({ listen, admin }: Draft, ledger: Ledger): void {
   }
 }
 
-/** All addresses of the machine, and the other is one of them. */
+/** All addresses of the machine, and the other is one of them. `::` is IPv4 as well. */
 function holds(all: ListenAddress, one: ListenAddress): boolean {
   if (all.kind !== 'tcp' || one.kind !== 'tcp' || all.port !== one.port || all.port === 0) return false;
-  const isIPv6 = one.host.includes(':');
-  return all.host === '0.0.0.0' ? !isIPv6 : all.host === '::' && isIPv6;
+  return all.host === '::' || (all.host === '0.0.0.0' && !one.host.includes(':'));
 }
 
 function checkTls(tls: NonNullable<NonNullable<Draft['listen']>[number]['tls']>, path: Path, ledger: Ledger): void {

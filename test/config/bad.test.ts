@@ -219,6 +219,7 @@ describe('across sections', () => {
     [`listen: [":80", "0.0.0.0:80"]\n${pools}`, /listen\[1\]: 0.0.0.0:80 is listened on twice/],
     [`listen: [":0", ":0"]\n${pools}`, /cannot both be on port 0/],
     [`listen: 127.0.0.1:9090\n${pools}`, /127.0.0.1:9090 is the admin address as well/],
+    [`listen: "[::]:9090"\n${pools}`, /\[::\]:9090 has the port of the admin address 127.0.0.1:9090/],
     [`listen: ":9090"\n${pools}`, /0.0.0.0:9090 has the port of the admin address 127.0.0.1:9090 \| give one/],
     [
       `listen: "[::1]:90"\nadmin: { address: "[::]:90", token: ${'x'.repeat(20)} }\n${pools}`,
