@@ -155,13 +155,18 @@ export class FailoverRoom {
     });
   }
 
-  #setNode({ pool, node, role, priority }: NodeChange): ReturnType<FailoverActions['setNode']> {
+  async #setNode({ pool, node, role, priority }: NodeChange): ReturnType<FailoverActions['setNode']> {
     const { coordinator } = this.#parts;
     const id = nodeName(pool, node);
-    if (role === null && priority === null) return coordinator.propose({ kind: 'unregister', what: 'node', id });
-    const facts: Fact[] = [];
-    if (priority !== null) facts.push(['priority', String(priority)]);
-    if (role !== null) facts.push(['role', role]);
+    const known = await coordinator.records('node');
+    if (!known.ok) return known;
+    const set = new Map<string, string | null>(known.value.value.find((one) => one.id === id)?.facts ?? []);
+    if (priority !== undefined) set.set('priority', priority === null ? null : String(priority));
+    if (role !== undefined) set.set('role', role);
+    const facts = [...set].flatMap(([name, text]): Fact[] => (text === null ? [] : [[name, text]])).sort(byName);
+    if (facts.length === 0) return coordinator.propose({ kind: 'unregister', what: 'node', id });
     return coordinator.propose({ kind: 'register', what: 'node', id, facts });
   }
 }
+
+const byName = ([a]: Fact, [b]: Fact): number => (a < b ? -1 : 1);

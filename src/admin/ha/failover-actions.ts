@@ -16,7 +16,7 @@ export interface FailoverActions {
   command(command: FailoverCommand): Promise<CommandAnswer>;
   /** Events of topic `failover`, after this number. */
   history(after: number): Answer<Read<readonly HistoryEvent[]>>;
-  /** Agreed by all: counts before what the file says. null: as in the file. */
+  /** Agreed by all: counts before what the file says. null: as in the file; undefined: as it was set. */
   setNode(change: NodeChange): Answer<Written<CommandResult>>;
   /** Of this member, as they happen. Returns how to stop. */
   onEvent(sink: (event: FailoverEvent) => void): () => void;
@@ -38,6 +38,6 @@ export interface PoolView {
 export interface NodeChange {
   readonly pool: string;
   readonly node: string;
-  readonly role: 'replica' | 'standby' | null;
-  readonly priority: number | null;
+  readonly role: 'replica' | 'standby' | null | undefined;
+  readonly priority: number | null | undefined;
 }

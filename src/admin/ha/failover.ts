@@ -248,7 +248,7 @@ const stateProblem = (detail: string): ProblemAnswer => ({
   extra: { retryAfterSeconds: 1 },
 });
 
-/** Role and priority of a node, agreed by all members; null: as in the file. */
+/** Role and priority of a node, agreed by all members; null: as in the file. What is not named stays. */
 export function patchNode(options: HaOptions, { failover, context }: FailoverWhere): Promise<Response> {
   const node = param(context, 'node');
   const change = (body: string): Ended | Promise<Ended> => {
@@ -280,15 +280,17 @@ const roles = ['primary', 'replica', 'standby'] as const;
 
 interface NodeWish {
   readonly pool: string | null;
-  readonly role: (typeof roles)[number] | null;
-  readonly priority: number | null;
+  readonly role: (typeof roles)[number] | null | undefined;
+  readonly priority: number | null | undefined;
 }
 
 function wishOf(asked: Asked, node: string): NodeWish {
   const pool = asked.has('pool') ? asked.text('pool') : null;
-  const role = asked.has('role') && asked.any('role') !== null ? asked.oneOf('role', roles, 'replica') : null;
-  const priority = asked.has('priority') && asked.any('priority') !== null ? asked.whole('priority') : null;
-  if (priority !== null && priority > 65_535) asked.fail('priority must be a whole number from 0 to 65535');
+  const set = <T>(name: string, read: () => T): T | null | undefined =>
+    asked.has(name) && asked.any(name) !== null ? read() : (asked.any(name) as null | undefined);
+  const role = set('role', () => asked.oneOf('role', roles, 'replica'));
+  const priority = set('priority', () => asked.whole('priority'));
+  if (typeof priority === 'number' && priority > 65_535) asked.fail('priority must be a whole number from 0 to 65535');
   if (!asked.has('role') && !asked.has('priority'))
     asked.fail(`say role or priority of ${shortened(node)}; null: as in the file`);
   return { pool, role, priority };

@@ -216,10 +216,17 @@ describe('PATCH /api/ha/nodes/:node', () => {
     const { status, json } = await send('PATCH', '/api/ha/nodes/b', { role: 'standby', priority: 7 });
     expect([status, json]).toEqual([200, { pool: 'app', id: 'b', role: 'standby', priority: 7 }]);
     await send('PATCH', '/api/ha/nodes/b', { pool: 'app', role: null, priority: null });
+    expect((await send('PATCH', '/api/ha/nodes/b', { priority: 8 })).json).toEqual({
+      ...{ pool: 'app', id: 'b', priority: 8 },
+    });
+    await send('PATCH', '/api/ha/nodes/b', { role: 'replica' });
     expect(failover.set).toEqual([
       { pool: 'app', node: 'b', role: 'standby', priority: 7 },
       { pool: 'app', node: 'b', role: null, priority: null },
+      { pool: 'app', node: 'b', role: undefined, priority: 8 },
+      { pool: 'app', node: 'b', role: 'replica', priority: undefined },
     ]);
+    expect(failover.set[2]!.role).toBeUndefined();
   });
 
   it('makes no primary: 409, with the way to do it', async () => {

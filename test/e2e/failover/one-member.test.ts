@@ -142,6 +142,8 @@ describe('roles and priorities', () => {
       ek.admin(`/api/ha/nodes/${node}`, { method: 'PATCH', headers, body: JSON.stringify(body) });
     expect((await patch('c', { priority: 200 })).status).toBe(200);
     expect((await patch('b', { role: 'standby' })).status).toBe(200);
+    // What is not named stays as it was set.
+    expect((await patch('b', { priority: 50 })).status).toBe(200);
     const admin = ['--admin', `127.0.0.1:${ek.adminPort}`];
     await until(
       'the plan is c',
