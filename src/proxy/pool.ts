@@ -34,6 +34,9 @@ export const allFull = -2;
 /** More full nodes than this in one pick count as all of them. */
 const maxTried = 32;
 
+/** Kinds of waiting requests that are looked at in one go. */
+const maxKinds = 32;
+
 /** Retries are allowed up to this number whatever the budget's share. */
 const leastRetries = 10;
 
@@ -55,8 +58,13 @@ export interface ReaderNeeds {
   readonly position: number;
 }
 
+/** Of what may have any node. */
+export const anyNode = 0;
+
 /** Something that waits for a node. */
 export interface Waiter {
+  /** What waits for the same nodes has the same number. */
+  readonly kind: number;
   /** A node may be free: pick again. True if it no longer waits. */
   tryAgain(): boolean;
 }
@@ -241,10 +249,18 @@ export class Pool {
     if (this.waiters.size > 0) this.wake();
   }
 
-  /** Lets those who wait try in order, until one of them finds no place. */
+  /**
+   * Lets those who wait try in order, until one who may have any node finds no place. Whoever may have only some (the others
+   * were tried, or it is a write) keeps none waiting behind it but its like.
+   */
   wake(): void {
+    let without: Set<number> | null = null;
     for (const waiter of this.waiters) {
-      if (!waiter.tryAgain()) return;
+      const { kind } = waiter;
+      if (without?.has(kind) || waiter.tryAgain()) continue;
+      without ??= new Set();
+      without.add(kind);
+      if (kind === anyNode || without.size === maxKinds) return;
     }
   }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/base/random.ts';
-import { allFull, noNode, type PickFor, Pool, type Waiter } from '../../src/proxy/pool.ts';
+import { allFull, anyNode, noNode, type PickFor, Pool, type Waiter } from '../../src/proxy/pool.ts';
 import type { NodeRow, PoolRow } from '../../src/routing/snapshot.ts';
 import { maxNodes, nodeCell, poolCell, poolCounters } from '../../src/scoreboard/layout.ts';
 import { counterRow, nodeLine, poolLine, Scoreboard } from '../../src/scoreboard/scoreboard.ts';
@@ -42,6 +42,7 @@ class Waiting implements Waiter {
   readonly name: string;
   readonly log: string[];
   readonly room: () => boolean;
+  kind: number = anyNode;
 
   constructor(pool: Pool, name: string, log: string[], room: () => boolean) {
     this.pool = pool;
@@ -201,6 +202,31 @@ describe('the queue', () => {
     places = 9;
     pool.wake();
     expect(log).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('goes on behind one that may have some nodes only, and asks one of its like', () => {
+    const { pool } = world(1, { limits: { ...limits, maxPending: 99 } });
+    const log: string[] = [];
+    let asked = 0;
+    const waiting = (name: string, kind: number): void => {
+      const has = kind === anyNode ? (): boolean => name !== 'last' : (): boolean => asked++ < 0;
+      pool.wait(Object.assign(new Waiting(pool, name, log, has), { kind }));
+    };
+    for (const [name, kind] of [
+      ['some', 7],
+      ['alike', 7],
+      ['a', anyNode],
+      ['other', 8],
+      ['b', anyNode],
+    ] as const)
+      waiting(name, kind);
+    for (const [name, kind] of [
+      ['last', anyNode],
+      ['behind', anyNode],
+    ] as const)
+      waiting(name, kind);
+    pool.wake();
+    expect([log, asked]).toEqual([['a', 'b'], 2]);
   });
 
   it('is woken by each release', () => {

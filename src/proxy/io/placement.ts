@@ -8,13 +8,13 @@
  * A node that failed is out of the pick for the rest of the exchange (unless it only closed an idle connection and there is
  * no other). Pools with a primary have ways of their own: write-placement.ts, read-placement.ts.
  */
-import { hash32 } from '../../base/hash.ts';
+import { hash32, mix32 } from '../../base/hash.ts';
 import type { Millis } from '../../base/ids.ts';
 import { type Failure, type FailureRule, failureRules } from '../errors.ts';
 import { clientAddress } from '../forwarding.ts';
 import { hashKeyOf } from '../hash-key.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
-import { allFull, type PickFor, type Pool, type Waiter } from '../pool.ts';
+import { allFull, anyNode, type PickFor, type Pool, type Waiter } from '../pool.ts';
 import { isSafe, type Retries } from '../retries.ts';
 import { Attempt } from './attempt.ts';
 import type { Context } from './context.ts';
@@ -115,6 +115,11 @@ export class Placement implements Waiter, PickFor {
     return '';
   }
 
+  /** By which nodes it may have before any was tried. */
+  protected get group(): number {
+    return anyNode;
+  }
+
   // ---- waiting for a place ---------------------------------------------------------------------------------------
 
   #wait(): void {
@@ -128,6 +133,12 @@ export class Placement implements Waiter, PickFor {
     this.#waitingSince = this.context.now();
     this.exchange.client.waitUntil(this.#waitingSince + pool.row.limits.queueTimeout);
     this.context.pools.watchQueue(pool);
+  }
+
+  get kind(): number {
+    if (this.tried.length === 0) return this.group;
+    // Not 0, which is anyNode.
+    return this.tried.reduce((kind, slot) => mix32(kind ^ slot), this.group) || 1;
   }
 
   /** Called by whoever frees a place: what goes wrong here is this exchange's affair, not the caller's. */

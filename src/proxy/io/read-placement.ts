@@ -63,6 +63,11 @@ export class ReadPlacement extends Placement implements WaitingRead {
     return token;
   }
 
+  /** Those of one position, or of none, may have the same nodes. */
+  protected override get group(): number {
+    return this.#token === null || this.#token === 'forged' ? 1 : 3 + (this.#token.position ?? -1);
+  }
+
   // ---- choosing --------------------------------------------------------------------------------------------------
 
   protected override choose(): number {

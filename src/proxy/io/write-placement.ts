@@ -24,6 +24,8 @@ import type { Leave } from './writes.ts';
 
 const mustPark = -3;
 const mustRefuse = -4;
+/** Its group: all wait for the primary. */
+const theWrites = -1;
 /** Where writes may wait for less, none waits that may need not. */
 const patientMs: Millis = 1000;
 
@@ -48,6 +50,10 @@ export class WritePlacement extends Placement implements ParkedWrite {
     super(exchange, pool);
     this.order = this.context.parking.nextOrder();
     this.#room = this.context.parking.of(pool.row.slot);
+  }
+
+  protected override get group(): number {
+    return theWrites;
   }
 
   override get epoch(): number {

@@ -270,6 +270,27 @@ describe('no place at a node', () => {
     world.board.addInFlight(0, 0, -1);
     expect((await client.answers(1)).map(statusOf)).toEqual([200]);
   });
+
+  it('who may not have the node that is free keeps nobody waiting who may', async () => {
+    const { world, nodes } = await setup(2, reset, {
+      pool: limits({ maxConnections: 1, maxPending: 9, queueTimeout: 60_000 }),
+    });
+    const [first, second] = [world.client(), world.client()];
+    world.board.addInFlight(0, 1, 1);
+    await first.send(get('/1'));
+    await until('the first in the queue, since its node broke off and the other is full', () => world.pending === 1);
+    world.board.addInFlight(0, 0, 1);
+    await second.send(get('/2'));
+    await until('the second in the queue, behind it', () => world.pending === 2);
+    nodes[0]!.respond = sayWhat;
+    world.board.addInFlight(0, 0, -1);
+    expect((await second.answers(1)).map((answer) => answer.body)).toEqual(['GET /2']);
+    expect(world.pending).toBe(1);
+    world.board.addInFlight(0, 1, -1);
+    expect((await first.answers(1)).map((answer) => answer.body)).toEqual(['GET /1']);
+    expect(seen(nodes)).toEqual([2, 1]);
+    await world.quiet(2);
+  });
 });
 
 describe("a node's deadlines", () => {
