@@ -35,7 +35,7 @@ import {
 } from './entry.ts';
 import { adaptCheck, afterCheck, initialCheck } from './node.ts';
 import type { HealthPolicy, NodeSpec, PoolSpec } from './policy.ts';
-import { mayEject } from './pool.ts';
+import { isEligible, mayEject } from './pool.ts';
 import { ProbeQueue } from './probe-queue.ts';
 import { nextProbeAt, rescheduled } from './schedule.ts';
 import { type HealthChange, type HealthLine, judgePool } from './settle.ts';
@@ -231,10 +231,11 @@ export class HealthMachine {
     setCheck(entry, afterCheck(entry.check, { ok: false, detail }, policy), now);
   }
 
-  /** Ejects a node that is in, if its pool can do without. */
+  /** Ejects a node that is in, if its pool can do without. One that takes no new traffic is out already. */
   #consider(entry: NodeEntry, now: Millis, cause: string): void {
     const { nodes, spec } = entry.pool;
     if (entry.ejection.at !== 'in' || spec.passive.consecutiveErrors === 0) return;
+    if (!isEligible(factsOf(entry))) return;
     const limits = { maxEjected: spec.passive.maxEjected, panicThreshold: spec.panicThreshold };
     if (mayEject(nodes.map(factsOf), nodes.indexOf(entry), limits)) this.#eject(entry, now, cause);
     else if (now - entry.refusalToldAt >= spec.passive.ejectBase) this.#refuseEjection(entry, now, cause);

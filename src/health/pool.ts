@@ -75,7 +75,8 @@ function ejectLimit(total: number, limits: PoolLimits): number {
   return limits.maxEjected === 0 ? 0 : Math.max(1, Math.floor(total * limits.maxEjected));
 }
 
-function isEligible(node: NodeFacts): boolean {
+/** Whether it takes traffic unless traffic itself has ejected it. */
+export function isEligible(node: NodeFacts): boolean {
   return node.wish === 'ready' && node.willing && (node.verdict === 'healthy' || node.verdict === 'degraded');
 }
 

@@ -117,6 +117,17 @@ describe('passive: consecutive errors', () => {
     expect(told).toEqual(['node app/b is not ejected: x; too few other nodes are fit']);
   });
 
+  it('of a node that takes no new traffic there is nothing to refuse: its last requests fail, and nothing is told', () => {
+    const world = new World(poolSpec(['a', 'b', 'c', 'd']));
+    world.advance(4000);
+    world.set('b', 'refuse');
+    world.advance(10_000);
+    expect(world.view('b').verdict).toBe('unhealthy');
+    world.wish('c', 'drain');
+    for (const node of ['b', 'c']) world.report(node, 'errors', '5 failed requests in a row');
+    expect(world.lines.filter((line) => line.includes('not ejected'))).toEqual([]);
+  });
+
   it('an ejected node is used again when the others fall, and not any more when they are back', () => {
     const world = ejected();
     for (const other of ['b', 'c']) {
