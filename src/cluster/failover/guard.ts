@@ -51,14 +51,17 @@ export class Guard {
       }
     } else pool.endingAt ??= this.#core.now;
     if (record.phase === 'pending' && before?.epoch !== record.epoch) pool.heldToldAt = 0;
-    if (record.epoch !== before?.epoch || record.phase !== before.phase) this.#announce(record);
+    // What was so before this process began, or before the pool was in its file, is told, but did not happen now.
+    const isNews = before !== null || record.step === 1;
+    if (record.epoch !== before?.epoch || record.phase !== before.phase) this.#announce(record, isNews);
   }
 
-  #announce({ pool, epoch, phase, target, reason }: PoolRecord): void {
-    const level = phase === 'failed' || phase === 'undecided' ? 'error' : reason === 'failover' ? 'warn' : 'info';
+  #announce({ pool, epoch, phase, target, reason }: PoolRecord, isNews: boolean): void {
+    const isBad = phase === 'failed' || phase === 'undecided';
+    const level = isBad ? 'error' : reason === 'failover' && isNews ? 'warn' : 'info';
     this.#core.log(
       level,
-      `epoch_${phase}`,
+      isNews ? `epoch_${phase}` : 'epoch_known',
       pool,
       `epoch ${epoch} (${reason}) ${phase}: ${target?.node ?? 'no primary'}`,
     );

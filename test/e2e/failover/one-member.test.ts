@@ -190,6 +190,13 @@ describe('a restart', () => {
 
     const second = await startEvenkeel(scope, { pools: { app: pool }, dataDir });
     await state(second, { primary: 'b', epoch: 2 });
+    const changes = async (reason: string): Promise<number> => {
+      const text = await (await second.admin('/metrics')).text();
+      return Number(
+        new RegExp(`^evenkeel_failover_changes_total\\{.*reason="${reason}"\\} (.+)$`, 'm').exec(text)?.[1],
+      );
+    };
+    expect([await changes('first'), await changes('switchover')]).toEqual([0, 0]);
     await b!.kill();
     await state(second, { state: 'DETECTING', primary: 'b' });
     await until(
@@ -204,6 +211,7 @@ describe('a restart', () => {
     );
     expect(await runCli('failover', 'enable', 'app', ...admin(second))).toMatchObject({ code: 0 });
     await state(second, { primary: 'a', epoch: 3 });
+    expect([await changes('failover'), await changes('switchover')]).toEqual([1, 0]);
   });
 
   it('needs the data folder for itself', async () => {
