@@ -66,9 +66,9 @@ export class Calls {
     const done: Done = (answer) => {
       if (this.#open.delete(id)) this.#core.out.answers.push({ id, answer });
     };
-    const isFull = this.#open.size >= this.#core.settings.callsMax && call.kind !== 'leave';
+    const { size } = this.#open;
     this.#open.add(id);
-    if (isFull) return done(err({ kind: 'overloaded' }));
+    if (size >= this.#most(call)) return done(err({ kind: 'overloaded' }));
     switch (call.kind) {
       case 'propose':
         return this.#writes.begin(id, call, done);
@@ -83,6 +83,14 @@ export class Calls {
       case 'leave':
         return this.#leave.begin(call.forGood, done);
     }
+  }
+
+  /** Writes to primaries rest on some: those are taken, and bounded, beside all others. */
+  #most(call: Call): number {
+    const { callsMax } = this.#core.settings;
+    if (call.kind === 'leave') return Number.POSITIVE_INFINITY;
+    const isVital = call.kind === 'write-lease' || (call.kind === 'propose' && call.command.kind === 'pool');
+    return isVital ? 2 * callsMax : callsMax;
   }
 
   #writeLease(id: number, wish: Extract<Call, { readonly kind: 'write-lease' }>, done: Done): void {

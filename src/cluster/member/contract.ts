@@ -74,7 +74,10 @@ export interface MemberSettings {
    * 64 MiB.
    */
   readonly snapshotBytes: Bytes;
-  /** Calls under way on one member; more are answered as overloaded. 512, at most half of `resultsPerProposer`. */
+  /**
+   * Calls under way on one member; more are answered as overloaded. 512, at most half of `resultsPerProposer`. Leases of
+   * writes and changes of pools have as many beside them.
+   */
   readonly callsMax: number;
   /** Commands of this version and below are understood here. */
   readonly commandVersion: number;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { encodeWord } from '../../../src/cluster/member/codec.ts';
 import { encodeProposal } from '../../../src/cluster/replica/codec.ts';
+import { change, next, poolRecord } from '../replica/pool-records.ts';
 import { Lab, set, textAt } from './lab.ts';
 
 const formed = (count = 3, over: Parameters<typeof Lab.of>[1] = {}, seed = 1): Lab => {
@@ -30,6 +31,32 @@ describe('8 writes', () => {
     expect(textAt(follower!, 'k')).toBeNull();
     expect(follower!.up.mayRead(lab.now)).toBe(false);
     expect(lab.now - started).toBeLessThan(2000);
+  });
+
+  it('more calls than it takes at once are refused, but not those on which writes to primaries rest', () => {
+    const lab = formed(3, { settings: { callsMax: 4 } });
+    const first = poolRecord();
+    const [follower] = lab.followers();
+    const { answers, name } = follower!;
+    expect(lab.answer(name, { kind: 'propose', command: change(first), consistency: 'quorum' })).toMatchObject({
+      ok: true,
+    });
+    // Nothing of it arrives for a while, so that all calls stay under way.
+    lab.cut.add(`${name}>${lab.leader!.name}`);
+    const keys = ['a', 'b', 'c', 'd', 'e'];
+    const writes = keys.map((key) => lab.call(name, { kind: 'propose', command: set(key, ''), consistency: 'quorum' }));
+    const lease = lab.call(name, { kind: 'write-lease', pool: 'app', epoch: 1 });
+    const moved = lab.call(name, { kind: 'propose', command: change(next(first)), consistency: 'quorum' });
+    expect([...writes, lease, moved].filter((call) => answers.has(call))).toEqual([writes[4]]);
+    expect(answers.get(writes[4]!)).toEqual({ ok: false, error: { kind: 'overloaded' } });
+    lab.run(100);
+    lab.cut.clear();
+    expect(lab.run(3000, () => answers.has(lease) && answers.has(moved))).toBe(true);
+    expect([answers.get(lease), answers.get(moved)]).toMatchObject([{ ok: true }, { ok: true }]);
+    // They are bounded too.
+    lab.isolate(name);
+    const leases = Array.from({ length: 9 }, () => lab.call(name, { kind: 'write-lease', pool: 'app', epoch: 1 }));
+    expect(leases.filter((call) => answers.has(call))).toHaveLength(1);
   });
 
   it('8.1 eventual says that it is not committed, and is only for unconditional writes of keys', () => {
