@@ -137,7 +137,7 @@ export class Pool {
   pick(pick: PickFor, now: number): number {
     this.#refresh();
     this.probing = false;
-    if (pick.mayProbe && this.#probation.length > 0) {
+    if (this.#probation.length > 0) {
       const index = this.#probe(pick);
       if (index !== noNode) return index;
     }
@@ -219,6 +219,7 @@ export class Pool {
   #probe(pick: PickFor): number {
     for (const index of this.#probation) {
       const slot = this.nodes[index]!.slot;
+      if (!pick.mayProbe && (this.#lines[nodeLine(slot) + nodeCell.state]! & nodeState.anyMayTry) === 0) continue;
       if (pick.tried.includes(slot) || (this.#needs !== null && !this.#suits(slot, this.#needs))) continue;
       if (Atomics.compareExchange(this.#lines, nodeLine(slot) + nodeCell.probationTaken, 0, 1) !== 0) continue;
       if (this.#take(slot)) {

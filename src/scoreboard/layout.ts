@@ -39,7 +39,8 @@ export const nodeCell = {
   lag: 7,
 } as const;
 
-export const nodeState = { fit: 1, probation: 2 } as const;
+/** `anyMayTry`, beside probation: no request that may be sent again came to try it, so any other may. */
+export const nodeState = { fit: 1, probation: 2, anyMayTry: 4 } as const;
 export const weightScale = 1000;
 
 /** A pool's shared line. */

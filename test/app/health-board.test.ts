@@ -66,6 +66,28 @@ describe('health in the scoreboard', () => {
     expect([cell('probationTaken'), changes()]).toEqual([0, 2]);
   });
 
+  it('lets any request try a node that none came to which could be sent again', () => {
+    const { board, cell, set, changes } = world();
+    board.write(view('probation', 1), place, true);
+    board.freeProbation(0);
+    board.freeProbation(4000);
+    // One tried it, and was no answer: the time begins anew.
+    set('probationTaken', 1);
+    board.freeProbation(5000);
+    set('probationTaken', 0);
+    board.freeProbation(6000);
+    board.freeProbation(10_900);
+    expect([cell('state'), changes()]).toEqual([nodeState.probation, 1]);
+    board.freeProbation(11_000);
+    board.freeProbation(12_000);
+    expect([cell('state'), changes()]).toEqual([nodeState.probation | nodeState.anyMayTry, 2]);
+    board.write(view('probation', 2), place, false);
+    expect(cell('state')).toBe(nodeState.probation | nodeState.anyMayTry);
+    for (const fitness of ['unfit', 'probation'] as const) board.write(view(fitness, 1), place, true);
+    board.freeProbation(13_000);
+    expect(cell('state')).toBe(nodeState.probation);
+  });
+
   it('leaves nodes alone that are no longer on probation, or gone', () => {
     const { board, cell, set } = world();
     for (const end of [() => board.write(view('fit', 1), place, true), () => board.keepOnly(new Set())]) {

@@ -71,6 +71,30 @@ describe('five errors in a row', () => {
     });
   });
 
+  it('eject a node that only gets what may not be sent again: one of those tries it, and it is back', async () => {
+    const scope = testScope();
+    const [good, bad] = [await startRawNode(scope), await startRawNode(scope)];
+    good.respond = answering(200);
+    bad.respond = answering(500);
+    const nodes = [
+      { id: 'good', url: good.url },
+      { id: 'bad', url: bad.url },
+    ];
+    const passive = { consecutiveErrors: 3, ejectBase: '100ms' };
+    const ek = await startEvenkeel(scope, { pools: { app: { balance: 'round-robin', nodes, health, passive } } });
+    await ek.fit(2);
+    const post = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n';
+    await until('ejected', async () => {
+      await ask(ek.port, post);
+      return (await ek.node('bad')).ejections > 0;
+    });
+    bad.respond = answering(200);
+    await until('back', async () => {
+      await ask(ek.port, post);
+      return (await ek.node('bad')).fitness === 'fit';
+    });
+  });
+
   it('never eject the last one', async () => {
     const scope = testScope();
     const nodes = [await startRawNode(scope), await startRawNode(scope)];

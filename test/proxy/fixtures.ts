@@ -92,11 +92,19 @@ export const view = (nodes: readonly NodeRow[], parts: Partial<PoolRow> = {}): P
 export function setNode(
   board: Scoreboard,
   slot: number,
-  what: { readonly fit?: boolean; readonly weight?: number; readonly probation?: boolean; readonly pool?: number } = {},
+  what: {
+    readonly fit?: boolean;
+    readonly weight?: number;
+    readonly probation?: boolean;
+    readonly anyMayTry?: boolean;
+    readonly pool?: number;
+  } = {},
 ): void {
   const line = nodeLine(slot);
   board.lines[line + nodeCell.state] =
-    (what.fit === false ? 0 : nodeState.fit) | (what.probation === true ? nodeState.probation : 0);
+    (what.fit === false ? 0 : nodeState.fit) |
+    (what.probation === true ? nodeState.probation : 0) |
+    (what.anyMayTry === true ? nodeState.anyMayTry : 0);
   board.lines[line + nodeCell.weight] = (what.weight ?? 1) * weightScale;
   board.lines[poolLine(what.pool ?? 0) + poolCell.changes]!++;
 }

@@ -181,6 +181,13 @@ describe('a node on probation', () => {
     expect(pool.pick(ask({ tried: [0] }), 0)).toBe(1);
   });
 
+  it('gets any, one at a time, once it has waited in vain for one that may be sent again', () => {
+    const { board, pool, other } = onProbation();
+    setNode(board, 1, { fit: false, probation: true, anyMayTry: true });
+    expect([pool.pick(ask({ mayProbe: false }), 0), pool.probing]).toEqual([1, true]);
+    expect([other.pick(ask({ mayProbe: false }), 0), other.probing]).toEqual([0, false]);
+  });
+
   it('that is full keeps no claim', () => {
     const { board, pool } = onProbation();
     board.addInFlight(1, 1, 1);
