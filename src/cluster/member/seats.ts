@@ -36,6 +36,8 @@ export class Seats {
   readonly #saidAt = new Map<MemberId, Millis>();
   #lookAt: Millis;
   #changing = false;
+  /** The learner that was given a seat last, or refused one: the next look begins behind it. */
+  #tried: MemberId | null = null;
   readonly #since: Millis;
 
   constructor(core: Core, agreement: Agreement, nextNumber: () => number) {
@@ -113,10 +115,12 @@ export class Seats {
     this.#lookAt = now + lookEveryMs;
     const { ready, config, role } = this.#agreement.status;
     if (role !== 'leader' || !ready || this.#changing) return;
-    for (const learner of config.learners) {
+    const next = config.learners.findIndex((id) => id === this.#tried) + 1;
+    for (const learner of [...config.learners.slice(next), ...config.learners.slice(0, next)]) {
       if (!this.#core.book.isAlive(learner)) continue;
       const change = this.#seatFor(learner, config);
       if (change === null) continue;
+      this.#tried = learner;
       return this.#try(change, `member ${this.#core.book.nameOf(learner)} becomes a voter`);
     }
   }

@@ -125,6 +125,26 @@ describe('7.3 who votes', () => {
     expect(lab.run(1000, () => lab.leader?.name === 'c')).toBe(true);
   });
 
+  it('a learner that does not catch up keeps no other from the seat', () => {
+    const lab = formed();
+    const leader = lab.leader!;
+    const [one] = lab.followers();
+    const { name } = leader;
+    lab.add('d', { expect: 3, seeds: ['a', 'b'] });
+    lab.start('d');
+    const seats = () => leader.up.status().raft!.config;
+    expect(lab.run(5000, () => seats().learners.length === 1)).toBe(true);
+    // It lives, as far as the others see, and the leader hears nothing of it.
+    lab.cut.add(`d>${name}`);
+    lab.add('e', { expect: 3, seeds: ['a', 'b'] });
+    lab.start('e');
+    expect(lab.run(5000, () => seats().learners.length === 2)).toBe(true);
+    lab.run(2000);
+    expect(lab.answer(name, { kind: 'change', change: 'remove', member: one!.name })).toMatchObject({ ok: true });
+    expect(lab.run(20_000, () => seats().voters.includes(lab.host('e').disk.uid))).toBe(true);
+    expect(seats().learners).toEqual([lab.host('d').disk.uid]);
+  });
+
   it('leadership is handed over when asked', () => {
     const lab = formed();
     const [one, two] = lab.followers();
