@@ -115,7 +115,7 @@ export class Seats {
     this.#lookAt = now + lookEveryMs;
     const { ready, config, role } = this.#agreement.status;
     if (role !== 'leader' || !ready || this.#changing) return;
-    const next = config.learners.findIndex((id) => id === this.#tried) + 1;
+    const next = this.#tried === null ? 0 : config.learners.indexOf(this.#tried) + 1;
     for (const learner of [...config.learners.slice(next), ...config.learners.slice(0, next)]) {
       if (!this.#core.book.isAlive(learner)) continue;
       const change = this.#seatFor(learner, config);
