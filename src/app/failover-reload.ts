@@ -23,12 +23,13 @@ function drained(
   { phase, target }: PoolRecord,
   { before, after }: { readonly before: PoolConfig['nodes']; readonly after: PoolConfig },
 ): string[] {
-  if (phase !== 'open' || target === null) return [];
+  if ((phase !== 'open' && phase !== 'pending') || target === null) return [];
   const wishIn = (nodes: PoolConfig['nodes']): string => nodes.find(({ id }) => id === target.node)?.wish ?? 'ready';
   const wish = wishIn(after.nodes);
   if (wish === 'ready' || wish === wishIn(before)) return [];
+  const what = phase === 'open' ? 'is the primary' : 'is just becoming primary';
   return [
-    `pool ${after.name}: node ${target.node} is the primary, and shall have wish ${wish}: evenkeel failover switch ${after.name}, then reload`,
+    `pool ${after.name}: node ${target.node} ${what}, and shall have wish ${wish}: evenkeel failover switch ${after.name}, then reload`,
   ];
 }
 

@@ -81,7 +81,11 @@ export class FailoverRoom {
   /** Before a node gets no more traffic: another one becomes primary, if it is the one now. */
   async switchAway(pool: string, node: string): Promise<Result<null, ProblemAnswer>> {
     const record = this.failover.status(pool)?.record ?? null;
-    if (record?.phase !== 'open' || record.target?.node !== node) return ok(null);
+    if (record?.target?.node !== node || record.phase === 'failed') return ok(null);
+    if (record.phase === 'pending') {
+      const detail = `${node} is just becoming primary of ${pool}: ask again when that has ended`;
+      return err({ status: 409, title: 'Not now', detail, extra: { reason: 'busy' } });
+    }
     const wish = { target: null, at: null, dryRun: false, force: false, acceptLoss: null, lost: [] };
     const answer = await this.#desk.command({ kind: 'switch', pool, ...wish });
     if (answer.ok) return ok(null);
