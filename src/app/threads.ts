@@ -253,7 +253,7 @@ export class ThreadPool {
   /** Starts the seat's thread. */
   #fill(seat: Seat): void {
     seat.timer = null;
-    const row = this.#takeRow(seat.row);
+    const row = this.#takeRow(seat.row, seat);
     if (row === null) {
       this.#fillLater(seat, lookEvery);
       return;
@@ -291,12 +291,15 @@ export class ThreadPool {
   }
 
   /**
-   * A free row, the preferred one if it is. null: all are in use, by threads that drain. While another thread serves,
-   * they are waited for; when none does, the one that has drained longest makes room.
+   * A free row, the preferred one if it is, and none under which another seat, without a thread now, is shown if there is another. null:
+   * all are in use, by threads that drain. While another thread serves, they are waited for; when none does, the one that
+   * has drained longest makes room.
    */
-  #takeRow(preferred: number): number | null {
+  #takeRow(preferred: number, seat: Seat): number | null {
     const rows = [preferred, ...Array.from({ length: this.#scoreboard.threads }, (_, row) => row)];
-    const row = rows.find((each) => !this.#rowsInUse.has(each));
+    const free = rows.filter((each) => !this.#rowsInUse.has(each));
+    const waiting = this.#seats.filter((other) => other !== seat && other.current === null);
+    const row = free.find((each) => waiting.every((other) => other.row !== each)) ?? free[0];
     if (row !== undefined) {
       this.#rowsInUse.add(row);
       return row;
@@ -439,7 +442,7 @@ export class ThreadPool {
   #replace(thread: DataThread): void {
     const seat = this.#seats.find((each) => each.current === thread);
     if (seat === undefined || seat.next !== null || performance.now() < seat.replaceAfter) return;
-    const row = this.#takeRow((seat.row + this.#seats.length) % this.#scoreboard.threads);
+    const row = this.#takeRow((seat.row + this.#seats.length) % this.#scoreboard.threads, seat);
     if (row === null) return;
     this.#log.error(
       `data thread ${thread.row} caught more than ${exceptionBound} exceptions in a minute; thread ${row} takes its place`,

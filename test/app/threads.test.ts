@@ -230,6 +230,19 @@ describe('data threads', () => {
     await drained;
   });
 
+  it('have rows of their own, also while one waits to be started again', async () => {
+    const { pool } = await world(2);
+    await pool.terminate(0);
+    await until('the second life', () => running(pool).length === 2);
+    await pool.terminate(0);
+    // Row 1 is in use by the thread that leaves, so the new one needs another: not that of the one who waits.
+    pool.resize(1);
+    pool.resize(2);
+    const rows = pool.states().map(({ thread, state }) => `${thread} ${state}`);
+    expect(rows).toEqual(['0 waiting', '1 draining', '2 starting']);
+    await until('both', () => running(pool).length === 2);
+  });
+
   it('become more and fewer', async () => {
     const { pool, tcp } = await world(1);
     const spec = await tcp();
