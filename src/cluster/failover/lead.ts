@@ -17,6 +17,8 @@ const proposalMs: Millis = 6000;
 const againMs: Millis = 200;
 /** A word to run a hook may be lost. */
 const runAgainMs: Millis = 300;
+/** What a member said counts as its word of now while it was heard within this long. */
+const heardMs: Millis = 2500;
 /** Of the time that a hook has, its runner uses so much: clocks differ. */
 const runShare = 0.98;
 
@@ -197,7 +199,17 @@ export class PoolLead {
     if (record?.excluded.includes(node) === true) return 'was tried and failed';
     if (record?.returning.includes(node) === true)
       return 'was primary, and has not shown since that it knows its place: by its rejoin hook, by role and epoch in its health answer, or by recoveryWait of health';
-    return reports.newest(node)?.wanted === false ? 'in drain or maintenance' : null;
+    // An operator tells one member: its word counts, whoever looked at the node last.
+    const unwanted = this.core.members.some(
+      (member) => reports.of(node, member)?.wanted === false && this.hears(member),
+    );
+    return unwanted ? 'in drain or maintenance' : null;
+  }
+
+  /** Whether that member is known to be there. */
+  hears(member: MemberId): boolean {
+    const { core, context } = this;
+    return member === core.self || core.now - (context.clocks.get(member)?.at ?? -Infinity) < heardMs;
   }
 
   choice(since: Millis, bounds: Bounds, but: readonly string[] = []): Choice {

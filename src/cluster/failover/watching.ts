@@ -16,8 +16,6 @@ const flapsMax = 6;
 const rejoinAgainMs: Millis = 5000;
 /** Whoever has a node in its file says something of it within this: a check, and the word of it. */
 const saidWithin = ({ interval }: PoolPolicy): Millis => 2 * interval + reportWordMs;
-/** Members heard within this long are asked to drain; the leases of others are waited for by the fence. */
-const heardMs: Millis = 2500;
 
 export function tendOpen(lead: PoolLead): void {
   const record = lead.record!;
@@ -110,9 +108,8 @@ function tendSwitch(lead: PoolLead, record: PoolRecord, wish: Switching): void {
   const { core, pool, policy } = lead;
   const primaryDown = pool.reports.isDown(record.target!, policy);
   if (pool.reports.isDown(wish.target, policy) || !lead.isUp(wish.target)) return cancel(lead, record, wish);
-  const heard = core.members.filter(
-    (member) => member === core.self || core.now - (lead.context.clocks.get(member)?.at ?? -Infinity) < heardMs,
-  );
+  // The leases of others are waited for by the fence.
+  const heard = core.members.filter((member) => lead.hears(member));
   const waits = lead.fence.undrained(record, heard);
   const until = wish.startedAt + policy.switchTimeout;
   if (!primaryDown && waits.length > 0 && core.now < until) {

@@ -91,6 +91,31 @@ describe('6.1 the choice', () => {
     expect(lab.record).toMatchObject({ epoch: 2, phase: 'open', target: { node: 'b' } });
   });
 
+  it('a node that any member was told to drain is none to choose, whoever looked at it last', () => {
+    const lab = running(3, policyOf({ nodes: [nodeOf('a'), nodeOf('b'), nodeOf('c', { priority: 200 })] }));
+    const [leader, told, other] = lab.members;
+    const planned = (): string | undefined => {
+      const answer = lab.command(leader!, {
+        ...{ kind: 'switch', pool, target: null, at: null, dryRun: true, force: false, acceptLoss: null, lost: [] },
+      })();
+      return answer?.ok === true ? answer.plan?.to : undefined;
+    };
+    expect(planned()).toBe('c');
+    lab.report(told!, 'c', { wanted: false });
+    lab.pass(1);
+    for (const member of [leader!, other!]) lab.report(member, 'c');
+    expect(planned()).toBe('b');
+    // Of one that is gone nobody knows what it was told.
+    told!.cut = true;
+    lab.pass(3000);
+    for (const member of [leader!, other!]) for (const node of ['a', 'b', 'c']) lab.report(member, node);
+    expect(planned()).toBe('c');
+    told!.cut = false;
+    lab.pass(3000);
+    for (const node of ['a', 'b', 'c']) lab.see(node);
+    expect(planned()).toBe('c');
+  });
+
   it('one that came back and has not shown that it knows its place is none to choose', () => {
     const lab = running(1, policyOf({ recoveryWait: 60_000 }));
     lab.see('a', { failures: 3 });
