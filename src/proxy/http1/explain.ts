@@ -48,13 +48,16 @@ export function refuseRequestLine(text: string, limits: HeadLimits): Refusal | n
   return refuse(505, 'version', 'a version other than HTTP/1.0 and HTTP/1.1');
 }
 
+const isBlankAt = (line: string, at: number): boolean => line[at] === ' ' || line[at] === '\t';
+
 function refuseFields(text: string): Refusal {
   let at = text.indexOf('\r\n') + 2;
   while (at > 1 && at < text.length - 2) {
     const end = text.indexOf('\r\n', at) + 2;
     const line = text.slice(at, end);
     if (/^[ \t]/.test(line)) return refuse(400, 'bad-field', 'a field line that begins with white space');
-    if (/^[^:]*[ \t]+:/.test(line)) return refuse(400, 'bad-field', 'white space before a colon');
+    // No expression: one for blanks before the colon takes the square of a line of blanks (0.4 s for 32 KiB of them).
+    if (isBlankAt(line, line.indexOf(':') - 1)) return refuse(400, 'bad-field', 'white space before a colon');
     if (!oneField.test(line)) return refuse(400, 'bad-field', 'a field line that is not name: value');
     at = end;
   }

@@ -1,6 +1,7 @@
 /** What a request's head may be: one rule a name, one case a row. What is refused here reaches no node. */
 import { describe, expect, it } from 'vitest';
 import { type HeadLimits, readRequestHead } from '../../../src/proxy/http1/request-head.ts';
+import { patienceMs } from '../../helpers/poll.ts';
 import { judge, limits, lines, said } from '../fixtures.ts';
 
 type Case = readonly [name: string, head: string, verdict: string];
@@ -215,6 +216,20 @@ describe('bounds of the head are 431 and 414 (L7)', () => {
   ])('%s is refused, by its size if the bounds are as they are', (_, head) => {
     expect(said(judge(head))).toBe('431 head-too-large');
   });
+
+  it.each([
+    ['blanks within a name', `n${' '.repeat(1 << 20)}n: v`],
+    ['blanks and no colon', `n${' '.repeat(1 << 20)}`],
+    ['tabs before a colon', `n${'\t'.repeat(1 << 20)}: v`],
+    ['a blank between any two', 'n '.repeat(1 << 19)],
+    ['colons', `(${':'.repeat(1 << 20)}`],
+  ])(
+    'a bad line of 1 MiB is refused at once, not in the square of its length: %s',
+    { timeout: patienceMs },
+    (_, line) => {
+      expect(said(judge(get('A: 1', line), { maxHead: 1e7 }))).toBe('400 bad-field');
+    },
+  );
 
   it('a target of 100 KB is refused as too long', () => {
     expect(said(judge(target(`/${'a'.repeat(100_000)}`)))).toBe('414 target-too-long');
