@@ -315,7 +315,10 @@ function findNode(failover: FailoverActions, node: string, name: string | null):
 
 const aliveMs = 15_000;
 
-/** What failover does, as server-sent events: `event: failover`, data: { event, pool, level, text }. */
+/**
+ * What failover does, as server-sent events: `event: failover`, data: { event, pool, level, text }. A reader that falls
+ * behind by 1 MiB is told `event: ended`, data: { why: slow }, in place of the rest.
+ */
 export function failoverEvents(options: HaOptions, { failover }: FailoverWhere, atEnd: () => void): Response {
   const text = new TextEncoder();
   let stop: () => void = () => {};
@@ -323,7 +326,11 @@ export function failoverEvents(options: HaOptions, { failover }: FailoverWhere, 
     {
       start: (controller) => {
         const write = (line: string): void => {
-          if ((controller.desiredSize ?? 0) > 0) controller.enqueue(text.encode(line));
+          if ((controller.desiredSize ?? 0) > 0) return controller.enqueue(text.encode(line));
+          // What it missed it would never know.
+          stop();
+          controller.enqueue(text.encode('event: ended\ndata: {"why":"slow"}\n\n'));
+          controller.close();
         };
         const unsubscribe = failover.onEvent(({ event, pool, level, text: said }) =>
           write(`event: failover\ndata: ${JSON.stringify({ event, pool, level, text: said })}\n\n`),

@@ -1,4 +1,4 @@
-import { get } from 'node:http';
+import { get, type IncomingMessage } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import type { CommandError } from '../../../src/cluster/failover/contract.ts';
 import { until } from '../../helpers/poll.ts';
@@ -302,6 +302,22 @@ describe('history and events', () => {
     );
     request.destroy();
     await until('nobody is told any more', () => failover.sinks.size === 0);
+  });
+
+  it('end for a reader that falls behind, and say so: what it missed it would never know', async () => {
+    const { failover, world } = await api();
+    const path = '/api/ha/failover/events';
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      get({ host: '127.0.0.1', port: world.port, path }, resolve).on('error', reject);
+    });
+    await until('a reader', () => failover.sinks.size === 1);
+    const text = 'x'.repeat(10_000);
+    for (let i = 0; i < 300; i++)
+      for (const sink of failover.sinks) sink({ level: 'info', event: 'state', pool: 'app', text });
+    await until('nobody is told any more', () => failover.sinks.size === 0);
+    const chunks: string[] = [];
+    for await (const chunk of response.setEncoding('utf8')) chunks.push(chunk);
+    expect(chunks.join('')).toMatch(/\n\nevent: ended\ndata: \{"why":"slow"\}\n\n$/);
   });
 
   it('asked for by HEAD keep nothing open', async () => {
