@@ -115,7 +115,14 @@ export class PoolLead {
     const stamped = fencedAt ? { ...record, times: { ...record.times, fencedAt: this.core.agreed() } } : record;
     this.#proposal = { id, step: record.step, at: this.core.now };
     this.pool.wake(this.core.now + proposalMs);
-    this.core.out.proposals.push({ id, record: stamped, note });
+    this.core.out.proposals.push({ id, record: stamped, note: `${note}${this.#unplanned(record)}` });
+  }
+
+  /** For the history: a change of primary before its moment ends a switch that was planned. */
+  #unplanned({ phase, planned }: PoolRecord): string {
+    const before = this.pool.record?.planned ?? null;
+    const ends = phase === 'pending' && planned === null && before !== null && this.core.agreed() < before.at;
+    return ends ? '; the planned switch is given up' : '';
   }
 
   /** Who asked for the proposal that was just made is answered when it is agreed on, or is not. */

@@ -355,6 +355,22 @@ describe('switches', () => {
     expect(lab.record).toMatchObject({ epoch: 2, target: { node: 'b' }, planned: null });
   });
 
+  it('a planned one ends with its epoch, and the history says so; one that takes place does not end', () => {
+    const givenUp = (lab: Lab): number =>
+      lab.notes.filter((note) => note.includes('planned switch is given up')).length;
+    const lab = running(1);
+    lab.command(lab.leader!, { ...wish, at: lab.agreed + 60_000 });
+    lab.see('a', { failures: 3 });
+    lab.pass(200);
+    expect(lab.record).toMatchObject({ epoch: 2, target: { node: 'b' }, planned: null });
+    expect(givenUp(lab)).toBe(1);
+    const other = running(1);
+    other.command(other.leader!, { ...wish, at: other.agreed + 1000 });
+    other.pass(1500);
+    expect(other.record).toMatchObject({ epoch: 2, target: { node: 'b' }, planned: null });
+    expect(givenUp(other)).toBe(0);
+  });
+
   it('a planned one whose time passed while the process was down waits for the first checks, not for ever', () => {
     const restarted = (): Lab => {
       const lab = running(1);
