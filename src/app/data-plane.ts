@@ -144,7 +144,9 @@ class DataPlane {
     return true;
   }
 
+  /** After another opening of the same listener that may be under way: the last one counts. */
   async #listen(spec: ListenerSpec): Promise<void> {
+    await this.#opening.get(spec.slot);
     try {
       await this.#engine.listen(spec);
       this.#post({ kind: 'listening', slots: [spec.slot] });

@@ -77,7 +77,9 @@ export class Listening {
       return this.open([spec], { keepTrying: true });
     }
     this.#expect(spec);
-    const threads = this.#options.living().filter((thread) => thread.open.has(slot) && thread.phase === 'running');
+    // One that is just opening it as it was opens it anew, too.
+    const has = (thread: DataThread): boolean => thread.open.has(slot) || thread.asked.has(slot);
+    const threads = this.#options.living().filter((thread) => has(thread) && thread.phase === 'running');
     for (const thread of threads) thread.post({ kind: 'listen', listeners: [this.#table.specFor(spec, thread.row)] });
     return this.#answers(slot, threads);
   }

@@ -322,7 +322,9 @@ export class ThreadPool {
         this.#swapped(thread);
         break;
       case 'listening':
-        this.#listening.opened(thread, message.slots);
+        // Perhaps it was asked before it had to leave.
+        if (this.#leaving.has(thread)) thread.post({ kind: 'unlisten', slots: message.slots });
+        else this.#listening.opened(thread, message.slots);
         break;
       case 'listen-failed':
         this.#listening.failed(thread, message);

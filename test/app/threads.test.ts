@@ -270,6 +270,35 @@ describe('listeners', () => {
     await expect(line({ port: good.port })).rejects.toThrow('ECONNREFUSED');
   });
 
+  it('that change while a thread is opening them are opened as they are now', async () => {
+    const { pool, tcp } = await world(1);
+    const [before, now] = [await tcp(), await tcp()];
+    // Both are asked of the thread in one turn, as when a reload comes while a thread is being started again.
+    const opened = pool.listen([before]);
+    const renewed = pool.renew(now);
+    expect([await opened, await renewed].map(({ ok }) => ok)).toEqual([true, true]);
+    const one = await until('the listener as it is now', () => line({ port: now.port }));
+    one.end();
+  });
+
+  it('are not left open in a thread that leaves while it opens them', async () => {
+    const { pool, tcp } = await world(2);
+    const [first, second] = [await tcp(), { ...(await tcp()), slot: 1 }];
+    await pool.listen([first]);
+    const kept = await lineTo(first.port, 1);
+    const opened = pool.listen([second]);
+    pool.resize(1);
+    expect((await opened).ok).toBe(true);
+    await until('all connections at the other thread', async () => {
+      const lines = await Promise.all(Array.from({ length: 32 }, () => line({ port: second.port })));
+      const rows = await Promise.all(lines.map((one) => one.ask('row')));
+      for (const one of lines) one.end();
+      return rows.every((row) => row === '0');
+    });
+    expect(await kept.ask('row')).toBe('1');
+    kept.end();
+  });
+
   it('on a unix socket survive the death of the thread that has it', async () => {
     const { pool, tcp } = await world(2);
     const scope = testScope();
