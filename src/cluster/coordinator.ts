@@ -159,7 +159,10 @@ export interface Held {
 }
 
 export interface LockRoom {
-  /** After `unknown-outcome` the owner may hold it or wait for it: ask again, or `withdraw`. */
+  /**
+   * After `unknown-outcome` the owner may hold it or wait for it: ask again, or `withdraw`. So a wait ends, some seconds
+   * after its time, on a member that does not hear of its end.
+   */
   acquire(name: string, terms: LockTerms): Answer<Held>;
   extend(held: Pick<Held, 'name' | 'token'>, ttlMs: Millis): Answer<{ readonly expiresAt: Millis }>;
   release(held: Pick<Held, 'name' | 'token'>): Answer<true>;

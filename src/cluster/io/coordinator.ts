@@ -4,6 +4,7 @@
  * `strong` and `quorum` reads are confirmed by the leader. Where all writes of something are strong (sessions), `leased`
  * says when this member's own state may be read without asking anybody.
  */
+import type { Millis } from '../../base/ids.ts';
 import { err, ok, type Result } from '../../base/result.ts';
 import type {
   Answer,
@@ -33,6 +34,8 @@ import type { Replica } from '../replica/replica.ts';
 import { type Engine, kvRoom, leaseRoom, lockRoom, read } from '../replica/rooms.ts';
 import type { CallResult, MemberHost } from './member-host.ts';
 import { Timings } from './timings.ts';
+
+const timerMax: Millis = 0x7fffffff;
 
 /** The value of a call, if it is of the kind that was asked for. */
 function take<K extends CallValue['kind'], T>(
@@ -82,6 +85,11 @@ export class MemberCoordinator implements Coordinator, Engine {
 
   ready(consistency: Consistency): Answer<Freshness> {
     return this.#fresh(consistency === 'eventual' ? 'local' : 'current');
+  }
+
+  after(ms: Millis, call: () => void): () => void {
+    const timer = setTimeout(call, Math.min(ms, timerMax));
+    return () => clearTimeout(timer);
   }
 
   /** When answered, `replica` has every strong write that was acknowledged before this was asked. */

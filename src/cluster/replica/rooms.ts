@@ -2,6 +2,7 @@
  * The rooms of the contract (kv, lease, lock, records, history) over an engine that can only do two things: put a command
  * through the log, and say how fresh this member's state is. So all that agree by a log of their own answer alike.
  */
+import type { Millis } from '../../base/ids.ts';
 import { err, ok, type Result } from '../../base/result.ts';
 import type {
   Answer,
@@ -15,6 +16,7 @@ import type {
   LockTerms,
   Read,
   ReadOptions,
+  Ticket,
   WriteOptions,
   Written,
 } from '../coordinator.ts';
@@ -29,9 +31,14 @@ export interface Engine {
   propose(command: Command, options: WriteOptions): Answer<Written<CommandResult>>;
   /** Answers when `replica` may be read with this consistency. */
   ready(consistency: Consistency): Answer<Freshness>;
+  /** Calls after so long, unless what it returns is called before. Absent: whoever waits here always hears the end. */
+  after?(ms: Millis, call: () => void): () => void;
 }
 
 const lockDelayMs = 15_000;
+/** Who waited for a lock hears within so long how that ended; clocks may differ by a hundredth. */
+const lateMs: Millis = 5000;
+const driftShare = 0.01;
 const pageMax = 1000;
 
 /** Reads the state as soon as it is fresh enough. */
@@ -140,30 +147,48 @@ function acquire(engine: Engine, name: string, terms: LockTerms): Answer<Held> {
   const command: Command = { kind: 'acquire', name, owner, ttlMs, waitMs, delayMs };
   return engine.propose(command, {}).then((answer) => {
     if (!answer.ok) return answer;
-    const result = answer.value.committed ? answer.value.value : null;
-    if (result?.kind === 'acquired') return ok({ name, owner, token: result.token, expiresAt: result.expiresAt });
-    if (result?.kind !== 'waiting') return err({ kind: 'unsupported' });
-    return waitFor(engine, { name, owner, signal });
+    if (!answer.value.committed) return err({ kind: 'unsupported' });
+    const { value: result, ticket } = answer.value;
+    if (result.kind === 'acquired') return ok({ name, owner, token: result.token, expiresAt: result.expiresAt });
+    if (result.kind !== 'waiting') return err({ kind: 'unsupported' });
+    return waitFor(engine, { name, owner, signal, ticket, endsMs: waitMs * (1 + driftShare) + lateMs });
   });
 }
 
-/** The owner stands in the queue. Whoever gives up stops listening first, so that a late grant goes to nobody. */
+/**
+ * The owner stands in the queue. Whoever gives up stops listening first, so that a late grant goes to nobody. A member that
+ * is cut off does not hear how it ended.
+ */
 function waitFor(
   engine: Engine,
-  wait: { readonly name: string; readonly owner: string; readonly signal: AbortSignal | undefined },
+  wait: {
+    readonly name: string;
+    readonly owner: string;
+    readonly signal: AbortSignal | undefined;
+    readonly ticket: Ticket;
+    readonly endsMs: Millis;
+  },
 ): Answer<Held> {
-  const { name, owner, signal } = wait;
+  const { name, owner, signal, ticket, endsMs } = wait;
   return new Promise((resolve) => {
     let stop = (): void => {};
+    let settled = (): void => {};
     const giveUp = (): void => {
       stop();
+      settled();
       const withdrawn = engine.propose({ kind: 'withdraw', name, owner }, {});
       void withdrawn.then(() => resolve(err({ kind: 'withdrawn' })));
     };
     const done = (outcome: Result<Held, CoordinatorError>): void => {
       signal?.removeEventListener('abort', giveUp);
+      settled();
       resolve(outcome);
     };
+    const unheard = (): void => {
+      stop();
+      done(err({ kind: 'unknown-outcome', ticket }));
+    };
+    settled = engine.after?.(endsMs, unheard) ?? settled;
     signal?.addEventListener('abort', giveUp, { once: true });
     stop = engine.hub.awaitLock(engine.replica, { name, owner, done });
     if (signal?.aborted) giveUp();

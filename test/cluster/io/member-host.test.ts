@@ -124,6 +124,22 @@ describe('three members on loopback', () => {
     await expect(members.start({ ...seat!, path: folder() })).rejects.toThrow('another process listens there');
   });
 
+  it('a wait for a lock ends also where nobody says any more how it ended', async () => {
+    members = await Members.of(3);
+    await members.startAll();
+    await members.led();
+    const left = members.followers[0]!;
+    const { lock } = members.coordinator(left);
+    expect((await lock.acquire('l', { owner: 'ann', ttlMs: 60_000 })).ok).toBe(true);
+    const waits = lock.acquire('l', { owner: 'bob', ttlMs: 60_000, waitMs: 1000 });
+    await until('it stands in the queue', () => left.host!.replica.locks.get('l')?.queue.length === 1);
+    for (const seat of members.seats) if (seat !== left) await members.stop(seat);
+    const ended = await waits;
+    // Its time may have been over before the others were gone.
+    if (!ended.ok && ended.error.kind !== 'timed-out') expect(ended.error).toMatchObject({ kind: 'unknown-outcome' });
+    expect(ended.ok).toBe(false);
+  });
+
   it('whoever asks a member to leave is answered: together, and once it has left', async () => {
     members = await Members.of(3);
     await members.startAll();
