@@ -49,6 +49,10 @@ export interface LeadContext {
   readonly clocks: ReadonlyMap<MemberId, { readonly clock: Millis; readonly at: Millis }>;
 }
 
+/** Reasons name nodes, of which there may be thousands; a line that the history does not take would stop the change itself. */
+const noteMax = 2000;
+const lineOf = (note: string): string => (note.length > noteMax ? `${note.slice(0, noteMax - 1)}…` : note);
+
 export const hookKey = ({ kind, node, epoch, until }: HookStart): string => `${kind} ${node} ${epoch} ${until}`;
 
 export class PoolLead {
@@ -115,7 +119,7 @@ export class PoolLead {
     const stamped = fencedAt ? { ...record, times: { ...record.times, fencedAt: this.core.agreed() } } : record;
     this.#proposal = { id, step: record.step, at: this.core.now };
     this.pool.wake(this.core.now + proposalMs);
-    this.core.out.proposals.push({ id, record: stamped, note: `${note}${this.#unplanned(record)}` });
+    this.core.out.proposals.push({ id, record: stamped, note: `${lineOf(note)}${this.#unplanned(record)}` });
   }
 
   /** For the history: a change of primary before its moment ends a switch that was planned. */

@@ -4,6 +4,7 @@ import { type Candidate, choose } from '../../../src/cluster/failover/choice.ts'
 import type { FailoverCommand } from '../../../src/cluster/failover/contract.ts';
 import { firstOf } from '../../../src/cluster/failover/first.ts';
 import type { KeptReport } from '../../../src/cluster/failover/reports.ts';
+import { defaultLimits } from '../../../src/cluster/replica/model.ts';
 import { Lab, nodeOf, policyOf, pool, post, running } from './lab.ts';
 
 const three = [nodeOf('a'), nodeOf('b'), nodeOf('c', { priority: 50 })];
@@ -73,6 +74,20 @@ describe('6.1 the choice', () => {
     lab.pass(200);
     expect(done()).toMatchObject({ ok: true });
     expect(lab.record).toMatchObject({ phase: 'open', target: { node: 'b' } });
+  });
+
+  it('of a pool of a thousand nodes is told in a line that the history takes', () => {
+    const many = Array.from({ length: 1000 }, (_, i) => nodeOf(`node-${i}`));
+    const lab = running(1, policyOf({ nodes: [nodeOf('a'), nodeOf('b'), ...many], hooks: { ...hooks, demote: null } }));
+    for (const { id } of many) lab.see(id, { failures: 3 });
+    lab.see('b');
+    lab.see('a', { failures: 3 });
+    lab.pass(100);
+    lab.answerHook(lab.leader!.hooks[0]!, { ok: false, detail: 'exit code 1' });
+    lab.pass(1500);
+    expect(lab.record).toMatchObject({ phase: 'failed', epoch: 2 });
+    expect(lab.notes.at(-1)).toMatch(/^no node could be made primary: b: promote failed: exit code 1; /);
+    expect(Math.max(...lab.notes.map((note) => Buffer.byteLength(note)))).toBeLessThan(defaultLimits.recordBytes);
   });
 
   it('what some members still see at the url of before says nothing of the node that has its name now', () => {
