@@ -90,10 +90,32 @@ function forwardedField(head: RequestHead, peer: Peer): string {
 
 /**
  * A field as rules see it. Of those that only proxies set, a peer that is not trusted says nothing; X-HA-* is nobody's. Else
- * anybody could take a route that a proxy in front is to open.
+ * anybody could take a route that a proxy in front is to open. Where a client's line came before the proxy's, rules see what
+ * nodes are told.
  */
 export function believedField(name: string, head: RequestHead, peer: Peer): string | undefined {
-  return (!peer.trusted && isProxyField(name)) || name.startsWith('x-ha-') ? undefined : head.header(name);
+  if (name.startsWith('x-ha-')) return undefined;
+  const first = head.header(name);
+  if (first === undefined || !isProxyField(name)) return first;
+  if (!peer.trusted) return undefined;
+  switch (name) {
+    case 'x-forwarded-for':
+      return head.forwardedFor;
+    case 'x-forwarded-proto':
+      return head.forwardedProto;
+    case 'x-forwarded-host':
+      return head.forwardedHost;
+    case 'x-forwarded-port':
+      return head.forwardedPort;
+    case 'x-real-ip':
+      return clientAddress(head, peer);
+    case 'x-request-id':
+      return head.requestId;
+    case 'forwarded':
+      return head.forwarded;
+    default:
+      return first;
+  }
 }
 
 /** How the client reached us, or the trusted proxy that says so. */

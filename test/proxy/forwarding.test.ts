@@ -4,7 +4,14 @@ import { type AddressInfo, connect } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FieldsConfig } from '../../src/config/model.ts';
-import { clientAddress, isLoop, keptRequestId, type Peer, requestText } from '../../src/proxy/forwarding.ts';
+import {
+  believedField,
+  clientAddress,
+  isLoop,
+  keptRequestId,
+  type Peer,
+  requestText,
+} from '../../src/proxy/forwarding.ts';
 import { chunked, RequestHead } from '../../src/proxy/http1/request-head.ts';
 import { readMessages } from '../helpers/http-bytes.ts';
 import { fileScope } from '../helpers/scope.ts';
@@ -141,6 +148,42 @@ describe('the client address is the rightmost one that is not trusted', () => {
 
   it('and of a peer that is not trusted only its own', () => {
     expect(clientAddress(get('X-Forwarded-For: 6.6.6.6'), peer())).toBe('192.0.2.7');
+  });
+});
+
+describe('what a condition of a route asks for', () => {
+  const lines = [
+    'X-Forwarded-Proto: https',
+    'X-Forwarded-Proto: http',
+    'X-Forwarded-Host: theirs',
+    'X-Forwarded-Host: real',
+    'X-Forwarded-Port: 1',
+    'X-Forwarded-Port: 80',
+    'X-Request-Id: a',
+    'X-Request-Id: b',
+    'X-Real-IP: 6.6.6.6',
+    'X-Forwarded-For: 6.6.6.6',
+    'X-Forwarded-For: 198.51.100.1',
+    'Forwarded: for=6.6.6.6',
+    'Forwarded: for=198.51.100.1',
+  ];
+  it.each([
+    ['x-forwarded-proto', 'http'],
+    ['x-forwarded-host', 'real'],
+    ['x-forwarded-port', '80'],
+    ['x-request-id', 'b'],
+    ['x-real-ip', '198.51.100.1'],
+    ['x-forwarded-for', '6.6.6.6, 198.51.100.1'],
+    ['forwarded', 'for=6.6.6.6, for=198.51.100.1'],
+  ])('%s of a proxy that adds a line to that of its client: what nodes are told, too', (name, value) => {
+    expect(believedField(name, get(...lines), peer(trusted))).toBe(value);
+    expect(believedField(name, get('A: b'), peer(trusted))).toBe(undefined);
+    expect(believedField(name, get(...lines), peer())).toBe(undefined);
+  });
+
+  it('the first of other fields', () => {
+    expect(believedField('x-beta', get('X-Beta: 1', 'X-Beta: 2'), peer())).toBe('1');
+    expect(believedField('x-forwarded-prefix', get('X-Forwarded-Prefix: /a'), peer(trusted))).toBe('/a');
   });
 });
 
