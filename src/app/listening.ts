@@ -126,9 +126,10 @@ export class Listening {
     return running.length > 0 && running.every((thread) => thread.open.has(slot));
   }
 
-  /** Whether the thread has all that a thread of this seat should have. */
-  complete(seat: number, thread: DataThread): boolean {
-    return this.#table.wanted(seat).every(({ slot }) => thread.open.has(slot));
+  /** Whether the thread has all that a thread of this seat should have, or at least what the one before it has. */
+  complete(seat: number, thread: DataThread, before: DataThread | null): boolean {
+    const has = ({ slot }: ListenerSpec): boolean => thread.open.has(slot) || before?.open.has(slot) === false;
+    return this.#table.wanted(seat).every(has);
   }
 
   /** Asks the thread for what it should have open and has not. */

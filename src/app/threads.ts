@@ -362,8 +362,8 @@ export class ThreadPool {
   #promote(thread: DataThread): void {
     const seat = this.#seatOf(thread);
     if (seat === undefined || seat.next !== thread || thread.phase !== 'running') return;
-    if (this.#options.sharedPorts && !this.#listening.complete(seat.number, thread)) return;
     const old = seat.current;
+    if (this.#options.sharedPorts && !this.#listening.complete(seat.number, thread, old)) return;
     seat.current = thread;
     seat.next = null;
     seat.row = thread.row;
@@ -438,7 +438,11 @@ export class ThreadPool {
       if (finding === 'hung') void thread.terminate(`it hung: its heartbeat stood still for ${hangMs / 1000} s`);
       else if (finding === 'sick') this.#replace(thread);
     }
-    for (const { number, current } of this.#seats) this.#listening.ask(number, current);
+    for (const { number, current, next } of this.#seats) {
+      this.#listening.ask(number, current);
+      // What it could not open, or what a reload has added since it was asked.
+      if (this.#options.sharedPorts) this.#listening.ask(number, next);
+    }
   }
 
   #replace(thread: DataThread): void {

@@ -1,3 +1,4 @@
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { createLog } from '../../src/app/log.ts';
@@ -179,6 +180,23 @@ describe('data threads', () => {
     kept.end();
     await until('the old one to end', () => pool.states().length === 1);
     expect(died()).toEqual([]);
+  });
+
+  it('are replaced also while a listener can not be opened, which the new one goes on trying', async () => {
+    const { pool, tcp } = await world(1);
+    const [good, bad] = [await tcp(), { ...(await tcp()), slot: 1 }];
+    const other = createServer();
+    testScope().own({ stop: () => new Promise<void>((resolve) => other.close(() => resolve())) });
+    await new Promise<void>((resolve) => other.listen(bad.port, '127.0.0.1', resolve));
+    await pool.listen([good]);
+    expect((await pool.listen([bad], { keepTrying: true })).ok).toBe(false);
+    const sick = await line({ port: good.port });
+    for (let i = 0; i < 11; i++) await sick.ask('throw');
+    const states = (): string[] => pool.states().map(({ thread, state }) => `${thread} ${state}`);
+    await until('the replacement in its place', () => states().join() === '0 draining,1 running');
+    sick.end();
+    await new Promise<void>((resolve) => other.close(() => resolve()));
+    await until('the listener', () => pool.isOpen(1));
   });
 
   it('are replaced and renewed where ports cannot be shared, too', async () => {
