@@ -44,6 +44,8 @@ export interface RequestCase extends Common {
   readonly answers?: readonly number[];
   /** The connection is closed behind the last answer. */
   readonly closes?: boolean;
+  /** The node may have got the beginning of a request: its head was good, and what came behind it was not. */
+  readonly begun?: boolean;
   /** Requests at the node, in order. */
   readonly node?: readonly Looks[];
   /** The first answer at the client. */

@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Evenkeel } from '../helpers/evenkeel.ts';
+import { allPieces } from '../helpers/raw-client.ts';
 import { Scope } from '../helpers/scope.ts';
 import { type RequestCase, type ResponseCase, readTable } from './cases.ts';
 import { judgeRequest, judgeResponse, judgeThreeWays } from './judge.ts';
@@ -19,7 +20,9 @@ beforeAll(async () => {
 });
 afterAll(() => scope.stop());
 
-for (const table of ['request-framing.yaml', 'request-line.yaml', 'fields.yaml', 'forwarding.yaml']) {
+const requestTables = ['request-framing.yaml', 'request-line.yaml', 'fields.yaml', 'forwarding.yaml'];
+
+for (const table of requestTables) {
   describe.concurrent(table, () => {
     for (const one of readTable<RequestCase>(table)) {
       it(one.title, async () => {
@@ -44,5 +47,13 @@ describe('after all of it', () => {
     expect(stats.threads.map((thread) => thread.exceptions)).toEqual([0]);
     expect(stats.threads.map((thread) => thread.restarts)).toEqual([0]);
     await idle(lanes);
+  });
+
+  it('each refusal was counted, once', async () => {
+    const refusals = requestTables
+      .flatMap((table) => readTable<RequestCase>(table))
+      .filter(({ it: { refused, answers } }) => refused !== undefined || answers?.some((status) => status >= 400));
+    const counted = Object.values((await ek.stats()).refused).reduce((sum, count) => sum + count, 0);
+    expect(counted).toBe(refusals.length * allPieces.length);
   });
 });

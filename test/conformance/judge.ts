@@ -2,9 +2,10 @@
  * Runs one case of the tables in a lane and says what was wrong with it, in words; an empty list is a pass.
  *
  * A lane is one listener of the proxy with a raw recording node behind it, which nobody else uses meanwhile.
- * Refused = the node saw nothing, or a cut-off message on a connection that is then destroyed. Forwarded = exactly one
- * request per request, readable in one way, nothing behind it. After every case a clean request on a new connection
- * must get its own answer: that shows shifted queues that no status shows.
+ * Refused = the node saw nothing; or, where the head was good and the body not (`begun`), a cut-off message on a
+ * connection that is then destroyed. Forwarded = exactly one request per request, readable in one way, nothing behind it.
+ * After every case a clean request on a new connection must get its own answer: that shows shifted queues that no status
+ * shows.
  */
 import { field, finalOf, type Message, statusOf } from '../helpers/http-bytes.ts';
 import { patienceMs, until } from '../helpers/poll.ts';
@@ -168,7 +169,6 @@ async function nodeSide(
 ): Promise<string[]> {
   const requests: Message[] = [];
   const complaints: string[] = [];
-  const mayBreakOff = it.refused !== undefined || it.gone === true || it.closes === true;
   for (const connection of node.connections) {
     const then = before.get(connection) ?? { requests: 0, faults: 0, received: 0 };
     if (connection.received === then.received) continue;
@@ -176,7 +176,7 @@ async function nodeSide(
     complaints.push(...connection.faults.slice(then.faults).map((fault) => `node got ${fault}`));
     if (connection.tail === '') continue;
     const begun = `node got ${JSON.stringify(connection.tail.slice(0, 200))}`;
-    if (!mayBreakOff) complaints.push(`${begun} and never the rest`);
+    if (!it.begun) complaints.push(`${begun} and never the rest`);
     else if (!(await closed(connection, withinMs))) complaints.push(`${begun} on a connection that was not destroyed`);
   }
   const wanted = (it.answers ?? []).filter((status) => status === 200).length;

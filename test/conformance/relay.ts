@@ -1,4 +1,4 @@
-/** A bare TCP relay in the proxy's place: what a judge does not complain of here, it does not see. */
+/** Bare TCP relays in the proxy's place: what a judge does not complain of here, it does not see. */
 import { createServer, connect as dial, type Socket } from 'node:net';
 import { freePort } from '../helpers/ports.ts';
 import type { RawNode } from '../helpers/raw-node.ts';
@@ -6,7 +6,23 @@ import type { Scope } from '../helpers/scope.ts';
 import type { Lane } from './judge.ts';
 
 /** Bytes in, bytes out; an end on one side is an end on the other. */
-export async function startRelay(scope: Scope, node: RawNode): Promise<Lane> {
+export const startRelay = (scope: Scope, node: RawNode): Promise<Lane> => start(scope, node, () => false);
+
+/** Refuses all but canaries as it should, but for this: the node has got the first line of it before. */
+export const startLeak = (scope: Scope, node: RawNode): Promise<Lane> =>
+  start(scope, node, (chunk, client, upstream) => {
+    if (chunk.includes('/canary-')) return false;
+    upstream.end(chunk.subarray(0, chunk.indexOf('\n') + 1));
+    client.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    return true;
+  });
+
+/** `keep`: what a client sends is not passed on. */
+async function start(
+  scope: Scope,
+  node: RawNode,
+  keep: (chunk: Buffer, client: Socket, upstream: Socket) => boolean,
+): Promise<Lane> {
   const port = await freePort();
   const open = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (client) => {
@@ -16,7 +32,9 @@ export async function startRelay(scope: Scope, node: RawNode): Promise<Lane> {
       [upstream, client],
     ] as const) {
       open.add(from);
-      from.on('data', (chunk) => to.write(chunk));
+      from.on('data', (chunk: Buffer) => {
+        if (from !== client || !keep(chunk, client, upstream)) to.write(chunk);
+      });
       from.on('end', () => to.end());
       from.on('error', () => to.destroy());
       from.on('close', () => to.destroy());
