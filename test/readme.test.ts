@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { cli } from './cli/cli.ts';
+import { readTable } from './conformance/cases.ts';
 import { testScope } from './helpers/scope.ts';
 import { textOf } from './tidy/source.ts';
 
@@ -60,5 +61,18 @@ describe('the config in README.md', () => {
     const file = join(await testScope().folder(), 'config.yaml');
     await writeFile(file, config);
     expect(await cli(['check', '-c', file])).toMatchObject({ code: 0, stderr: '' });
+  });
+});
+
+describe('the table of npm run conformance in README.md', () => {
+  it.each([
+    ['requests: framing of bodies', 'request-framing.yaml'],
+    ['requests: request line, target, host', 'request-line.yaml'],
+    ['requests: fields', 'fields.yaml'],
+    ['requests: what the node is told', 'forwarding.yaml'],
+    ['answers of nodes', 'responses.yaml'],
+  ])('is a late one: %s', (what, table) => {
+    const cases = readTable(table).length;
+    expect(textOf('README.md')).toContain(`| ${what} | ${cases} | ${cases} | 0 | 0 |\n`);
   });
 });
