@@ -199,7 +199,12 @@ const acts: Readonly<Record<string, Act>> = {
   elsewhere: onHost((world, host, [what]) => {
     const found = nodeOf(world, what);
     if (found === undefined) return undefined;
-    return onFile(host, world, { set: found.site.moved, key: `${host.name} ${found.node.id}` });
+    const { site, node } = found;
+    const key = `${host.name} ${node.id}`;
+    // Where most files agree on a wrong one, nobody can know better.
+    const wrong = [...site.moved].filter((moved) => moved !== key && moved.endsWith(` ${node.id}`)).length + 1;
+    if (wrong * 2 > world.kind.members) return undefined;
+    return onFile(host, world, { set: site.moved, key });
   }),
   differs: onHost((world, host, [pool]) => {
     const { site } = siteOf(world, `${pool ?? 'app'}/`);
