@@ -1,6 +1,7 @@
 /** TLS of a listener: names, versions, sessions, client certificates, bounds. Real openssl certificates, real clients. */
 import { execFile, spawn } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
+import { duplexPair } from 'node:stream';
 import { type ConnectionOptions, connect as dialTls } from 'node:tls';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -15,6 +16,7 @@ import type { RawNode } from '../../helpers/raw-node.ts';
 import { sayWhat, startRawNode } from '../../helpers/raw-node.ts';
 import { fileScope, testScope } from '../../helpers/scope.ts';
 import { makeCertificate, type Pem, type TlsClient, tlsClient, tlsOf } from '../../helpers/tls.ts';
+import { settings } from '../../routing/fixtures.ts';
 import { startWorld, type World, type WorldOptions } from '../world.ts';
 
 const shared = fileScope();
@@ -279,6 +281,43 @@ describe('handshakes', () => {
     expect(world.exceptions).toBe(0);
   });
 });
+
+describe('a handshake that drips', () => {
+  // A record of 16 KiB that goes on and on.
+  const endless = Buffer.concat([Buffer.from([0x17, 3, 3, 0x40, 0]), Buffer.alloc(300)]);
+
+  it.each(['hello', 'finish'] as const)(
+    'in its %s ends by its deadline, though something comes all the time',
+    async (part) => {
+      const timeouts = { ...settings.timeouts, head: 1000 };
+      const { world, port, errors } = await setup(both(), { settings: { timeouts } });
+      const hello = await firstFlight();
+      const client = connect(port, '127.0.0.1')
+        .on('error', () => {})
+        .resume();
+      testScope().own({ stop: () => void client.destroy() });
+      if (part === 'finish') client.write(hello);
+      const drops = part === 'hello' ? hello.subarray(0, -1) : endless;
+      // No pause is as long as the deadline; all of them are much longer.
+      for (let at = 0; at < drops.length && !client.closed; at++) {
+        client.write(drops.subarray(at, at + 1));
+        await pause(50);
+      }
+      expect(client.closed).toBe(true);
+      await until('it is counted', () => errors() === 1);
+      await world.quiet();
+    },
+  );
+});
+
+/** What a client says first. */
+function firstFlight(): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const [near, far] = duplexPair();
+    far.once('data', (hello: Buffer) => resolve(hello));
+    dialTls({ socket: near, servername: 'one.test', rejectUnauthorized: false }).on('error', () => {});
+  });
+}
 
 describe.each(versions)('clients of %s that reset', (maxVersion) => {
   it('as soon as they have asked, while session tickets are on their way to them: all given back at once', async () => {
