@@ -57,6 +57,7 @@ export const scenarios: readonly Scenario[] = [
   },
   { name: '10k', title: '10 KiB answers', load: closed('/10k'), compare: cpu, quick: true },
   { name: '1m', title: '1 MiB answers', load: closed('/1m', 16), compare: cpu, quick: true },
+  { name: '100b-chunked', title: '100 B answers, chunked', load: closed('/chunked/100'), compare: cpu },
   { name: '10k-chunked', title: '10 KiB answers, chunked', load: closed('/chunked/10k'), compare: cpu },
   { name: '1m-chunked', title: '1 MiB answers, chunked', load: closed('/chunked/1m', 16), compare: cpu },
   {

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bounds } from '../../bench/load/bounds.ts';
 import type { Results } from '../../bench/load/results.ts';
 import { scenarios } from '../../bench/load/scenarios.ts';
+import { testScope } from '../helpers/scope.ts';
 
 const main = fileURLToPath(new URL('../../bench/load/main.ts', import.meta.url));
 
@@ -16,9 +17,11 @@ interface Ended {
   readonly output: string;
 }
 
-function bench(...args: readonly string[]): Promise<Ended> {
+const bench = (...args: readonly string[]): Promise<Ended> => benchWith(process.env, args);
+
+function benchWith(env: NodeJS.ProcessEnv, args: readonly string[]): Promise<Ended> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [main, ...args], { maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
+    execFile(process.execPath, [main, ...args], { env, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? -1), output: stdout + stderr });
     });
   });
@@ -73,6 +76,33 @@ describe('npm run bench -- --quick', () => {
   it('writes a table and a picture', async () => {
     expect(await readFile(join(folder, 'load-quick.md'), 'utf8')).toContain('## Against what is wanted');
     expect(await readFile(join(folder, 'load-quick.svg'), 'utf8')).toMatch(/<\/svg>\n$/);
+  });
+});
+
+describe('where nothing but npm is', () => {
+  it('the quick form runs, and names who is absent', async () => {
+    const scope = testScope();
+    const out = await scope.folder();
+    const args = [
+      '--quick',
+      '--only',
+      '100b',
+      '--peers',
+      'caddy,undici',
+      '--rounds',
+      '1',
+      '--seconds',
+      '1',
+      '--out',
+      out,
+    ];
+    const { code, output } = await benchWith({ PATH: await scope.folder() }, args);
+    expect(code, output).toBe(0);
+    expect(output).toContain('caddy is absent from this machine');
+    const results = JSON.parse(await readFile(join(out, 'load-quick.json'), 'utf8')) as Results;
+    expect(results).toMatchObject({ tool: 'autocannon', absent: ['caddy'], skipped: [] });
+    expect(results.scenarios[0]?.subjects.map(({ label }) => label)).toEqual(['evenkeel', 'undici']);
+    expect(await readFile(join(out, 'load-quick.md'), 'utf8')).toContain('Absent from this machine: caddy.');
   });
 });
 
