@@ -47,7 +47,7 @@ export class Context {
   /** Sockets read heads and small bodies into this one; nothing in it outlives the callback. */
   readonly shared = Buffer.allocUnsafeSlow(bufferBytes);
   readonly facts = new Facts();
-  /** How accepted sockets read into `shared`, too; null where this version of Node can't. */
+  /** How accepted sockets read into `shared`, too (-2.2 us per request of 100 B); null where this version of Node can't. */
   borrowedReads: BorrowedReads | null = null;
   /** The same over TLS (-2.9 us of 33 per request of 100 B). */
   borrowedTlsReads: BorrowedReads | null = null;
