@@ -7,7 +7,9 @@ import type { Allowed, EpochReason, HookStart, PoolPolicy, PoolRecord, Target } 
 
 const forksMax = 16;
 const hooksMax = 32;
-/** A failover this much later than the last is no flapping any more, in least times between failovers. */
+/** Each failover soon after another doubles the time to the next, up to this often. */
+const flapsMax = 6;
+/** A failover this much later than it might have come is no flapping any more, in least times between failovers. */
 const calmAfter = 10;
 
 const noTimes = { chosenAt: 0, fencedAt: 0, promotedAt: 0, openedAt: 0 };
@@ -16,6 +18,10 @@ export interface At {
   readonly agreed: Millis;
   readonly policy: PoolPolicy;
 }
+
+/** From a failover to the next. */
+export const restBetween = ({ minInterval }: PoolPolicy, { flaps }: PoolRecord): Millis =>
+  minInterval * 2 ** Math.min(flaps, flapsMax);
 
 const isUnleased = ({ mode, withoutQuorum }: PoolPolicy): boolean => mode === 'manual' && withoutQuorum === 'continue';
 
@@ -104,7 +110,8 @@ export function openRecord(
 ): PoolRecord {
   const { epoch, target, last, reason } = record;
   const failover = reason === 'failover';
-  const soon = record.lastFailoverAt > 0 && at.agreed - record.lastFailoverAt < calmAfter * at.policy.minInterval;
+  const calmAt = record.lastFailoverAt + restBetween(at.policy, record) + calmAfter * at.policy.minInterval;
+  const soon = record.lastFailoverAt > 0 && at.agreed < calmAt;
   return next(record, {
     phase: 'open',
     forks: [...record.forks, { epoch, position: opened.position }].slice(-forksMax),

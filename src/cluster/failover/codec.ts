@@ -49,6 +49,11 @@ class Fields {
     return Object.hasOwn(this.#of, name) ? this.#of[name] : fail();
   }
 
+  /** For fields that members of an earlier version don't tell. */
+  has(name: string): boolean {
+    return Object.hasOwn(this.#of, name);
+  }
+
   text(name: string): string {
     return textOf(this.#get(name));
   }
@@ -161,6 +166,7 @@ function actOf(of: Fields, kind: 'held' | 'run' | 'ran'): Word {
       done: of.flag('done'),
       writing: of.count('writing'),
       passed: position('passed'),
+      partial: of.has('partial') && of.flag('partial'),
     };
   if (kind === 'ran')
     return {

@@ -1,6 +1,6 @@
 /** What operators ask for, on the leader. Each is answered once: at once, or when the change of primary has ended. */
 import type { MemberId, Millis } from '../../base/ids.ts';
-import { fromFailed, pendingRecord, update } from './changes.ts';
+import { pendingRecord, update } from './changes.ts';
 import { type Bounds, elsewhere, unfit } from './choice.ts';
 import type { CommandAnswer, CommandError, FailoverCommand, SwitchPlan } from './contract.ts';
 import { epochAbove } from './first.ts';
@@ -118,17 +118,13 @@ function begin(
   record: PoolRecord,
   to: { readonly command: number | null; readonly target: Target; reason: EpochReason; allowed: Allowed },
 ): null {
-  const { target, reason, allowed } = to;
+  // Out of FAILED it is proposed when the pool is tended, until it is agreed on.
   lead.switching = { ...to, startedAt: lead.core.now, from: record.epoch };
   if (record.phase === 'open') {
     lead.fence.forgetDrained();
     drainAll(lead, record.epoch, true);
-  } else
-    lead.propose(
-      pendingRecord(record, lead.at, { target, reason: fromFailed(record, target), excluded: [], allowed }),
-      `an operator wants ${target.node}`,
-    );
-  lead.core.log('info', 'switch_begins', record.pool, `${reason} to ${target.node}`);
+  }
+  lead.core.log('info', 'switch_begins', record.pool, `${to.reason} to ${to.target.node}`);
   return null;
 }
 
@@ -220,7 +216,9 @@ export function tendWishes(lead: PoolLead): void {
     return lead.propose(update(record, { planned: null }), `the planned switch is given up: ${why}`);
   }
   if (policy.failback !== 'automatic' || !record.automatic) return;
-  const home = homeOf(lead, record);
+  // Only to the node that the file names: to the primary of before it would go to and fro for ever.
+  const named = policy.nodes.find(({ role }) => role === 'primary')?.id ?? null;
+  const home = named === record.target?.node ? null : named;
   const since = home === null ? undefined : lead.upSince.get(home);
   if (home === null || since === undefined || record.returning.includes(home)) return;
   // A planned switch moved it away though it was healthy: that is no reason to undo it at once.

@@ -62,6 +62,15 @@ export class Fence {
     return this.#core.members.filter((member) => !lost.includes(member) && !this.#hasConfirmed(member, record));
   }
 
+  /** Whether all that members passed on is known: each has said so, and none of them has forgotten a part. */
+  knowsAll(record: PoolRecord): boolean {
+    const lost = record.allowed?.lost ?? [];
+    const forgot = [...this.#words].some(
+      ([member, { partial }]) => partial === true && this.#core.members.includes(member),
+    );
+    return !forgot && lost.length === 0 && this.missing(record).length === 0;
+  }
+
   isComplete(record: PoolRecord, overAt: Millis | null, strangersUntil: Millis): boolean {
     const { now, rules } = this.#core;
     const allConfirmed = now >= strangersUntil && this.missing(record).length === 0;

@@ -40,6 +40,11 @@ export class Guard {
     const before = pool.record;
     if (before !== null && record.step <= before.step) return;
     pool.record = record;
+    const isOpen = record.phase === 'open';
+    pool.began ??= {
+      epoch: isOpen ? record.epoch : (record.last?.epoch ?? 0),
+      openedAt: isOpen ? record.times.openedAt : null,
+    };
     // The entry that was told of may be a later one: a new lease shows that none is left.
     if (record.phase !== 'open' || record.epoch !== before?.epoch) pool.moving = null;
     else if (pool.moving !== null) pool.nextAskAt = 0;
@@ -216,9 +221,18 @@ export class Guard {
     if (now >= pool.heldToldAt + tellHeldMs) {
       pool.heldToldAt = now;
       const done = rules.mayConfirm(held.writing);
-      this.#core.tellLeader({ kind: 'held', pool: pool.name, epoch: record.epoch, open, done, ...held });
+      const partial = held.passed === null && this.#isPartial(pool, record);
+      this.#core.tellLeader({ kind: 'held', pool: pool.name, epoch: record.epoch, open, done, ...held, partial });
     }
     pool.wake(pool.heldToldAt + tellHeldMs);
+  }
+
+  /** The epoch that ends was open before this process, or this pool in it, began: what was passed on then is not known. */
+  #isPartial({ began, since }: Pool, record: PoolRecord): boolean {
+    const ends = record.phase === 'open' ? record.epoch : (record.last?.epoch ?? 0);
+    if (began === null || ends !== began.epoch) return false;
+    const agreedThen = this.#core.agreed() - (this.#core.now - since);
+    return began.openedAt === null || began.openedAt < agreedThen;
   }
 
   /** At a take: the board, if it changed; null if it did not. */

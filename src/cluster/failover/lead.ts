@@ -217,10 +217,10 @@ export class PoolLead {
     return unwanted ? 'in drain or maintenance' : null;
   }
 
-  /** Whether that member is known to be there. */
+  /** Whether that member is known to be there. A leader that has just begun takes it for granted: who is will speak soon. */
   hears(member: MemberId): boolean {
-    const { core, context } = this;
-    return member === core.self || core.now - (context.clocks.get(member)?.at ?? -Infinity) < heardMs;
+    const { core, context, since } = this;
+    return member === core.self || core.now - Math.max(context.clocks.get(member)?.at ?? -Infinity, since) < heardMs;
   }
 
   choice(since: Millis, bounds: Bounds, but: readonly string[] = []): Choice {
@@ -244,7 +244,7 @@ export class PoolLead {
   /** Positions that must not be lost, once the fence is complete. */
   bounds(): Bounds {
     const record = this.pool.record!;
-    const complete = this.fence.missing(record).length === 0;
+    const complete = this.fence.knowsAll(record);
     const reported = record.last === null ? null : this.pool.reports.position(record.last.target, -Infinity);
     return {
       reference: this.core.rules.mustNotLose(liveReference(this.fence.passed(record), reported, complete)),

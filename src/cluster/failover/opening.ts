@@ -8,7 +8,7 @@
 import type { Millis } from '../../base/ids.ts';
 import { failedRecord, fromFailed, openRecord, pendingRecord, possiblyPromoted } from './changes.ts';
 import { unfit } from './choice.ts';
-import type { PoolLead } from './lead.ts';
+import type { PoolLead, Switching } from './lead.ts';
 import type { HookStart, PoolRecord, Target } from './model.ts';
 
 /** After the fence candidates are looked at anew; this beyond a check's own time-out. */
@@ -52,22 +52,24 @@ function demoteMeanwhile(lead: PoolLead, record: PoolRecord): void {
 
 /** 6.1: positions count only once nobody writes any more. */
 function chooseAnew(lead: PoolLead, record: PoolRecord): void {
-  const { core, pool } = lead;
+  const { core, pool, policy } = lead;
   const begun = record.hooks.some(({ kind, epoch }) => kind === 'promote' && epoch === record.epoch);
   if (begun || lead.chosenFor === record.epoch || !core.rules.choosesAnew()) return promote(lead, record);
   const since = lead.fencedAt!;
   if (waitsForLook(lead, since)) return;
   // A named one is no further from what was acknowledged than any other may be.
-  const named = record.allowed?.force === true ? record.target!.node : null;
-  const { winner, why } = named === null ? lead.choice(since, lead.bounds()) : lead.choiceOf(named, since);
-  if (winner === null) return giveUp(lead, record, why);
+  const named = record.allowed?.force === true ? lead.choiceOf(record.target!.node, since) : null;
+  const isFree = named === null || (named.winner === null && policy.mode === 'automatic' && record.automatic);
+  const { winner, why } = isFree ? lead.choice(since, lead.bounds()) : named;
+  if (winner === null) return giveUp(lead, record, named === null ? why : named.why);
   if (winner.node.id === record.target!.node) {
     lead.chosenFor = record.epoch;
     return promote(lead, record);
   }
   const target = { node: winner.node.id, url: winner.node.url };
+  const allowed = record.allowed && { ...record.allowed, force: false };
   lead.propose(
-    pendingRecord(record, lead.at, { target, reason: 'failover' }),
+    pendingRecord(record, lead.at, { target, reason: 'failover', allowed }),
     `${target.node} instead of ${record.target!.node}: after the fence it is further`,
   );
   lead.reason = '';
@@ -103,7 +105,7 @@ function lookSoon(lead: PoolLead, node: string): void {
 /** A switch: the old primary is demoted, the new one catches up; or all goes back. */
 function handOver(lead: PoolLead, record: PoolRecord): void {
   const old = record.last!.target;
-  let furthest = lead.fence.passed(record);
+  let furthest = lead.bounds().reference;
   if (lead.policy.hooks.demote !== null && lead.isUp(old)) {
     const state = lead.hook('demote', old);
     if (state.at === 'running') return;
@@ -111,6 +113,9 @@ function handOver(lead: PoolLead, record: PoolRecord): void {
       return giveBack(lead, record, `demote of ${old.node} failed: ${state.detail}`);
     if (state.at === 'ended' && state.position !== null) furthest = Math.max(furthest ?? 0, state.position);
   }
+  // Now that nobody writes it can tell what it has, where not all that clients were told is known.
+  const known = lead.fence.knowsAll(record) && lead.fence.passed(record) !== null;
+  if (!known && lead.isUp(old) && waitsForPosition(lead, old)) return;
   const why = behind(lead, record.target!, furthest);
   if (why === null) return promote(lead, record);
   const until = lead.fencedAt! + lead.policy.switchTimeout;
@@ -118,6 +123,20 @@ function handOver(lead: PoolLead, record: PoolRecord): void {
   lookSoon(lead, record.target!.node);
   lead.pool.wake(until);
   lead.reason = why;
+}
+
+/** What it told before the fence may be less than it has: it is asked once more, if it answers in time. */
+function waitsForPosition(lead: PoolLead, target: Target): boolean {
+  const { core, pool, policy } = lead;
+  const { reports } = pool;
+  const since = lead.fencedAt!;
+  const until = since + policy.timeout + lookMs;
+  if (reports.position(target, -Infinity) === null || reports.position(target, since) !== null) return false;
+  if (core.now >= until) return false;
+  lookSoon(lead, target.node);
+  pool.wake(until);
+  lead.reason = `${target.node} is asked for its position`;
+  return true;
 }
 
 /** Not as far as it must be; null: it is, or positions are not known here. */
@@ -203,6 +222,7 @@ function open(lead: PoolLead, record: PoolRecord, position: number | null): void
   const target = record.target!;
   const { node } = target;
   const { reports } = lead.pool;
+  if (position === null && waitsForPosition(lead, target)) return;
   const known = position ?? reports.position(target, lead.fencedAt!) ?? reports.position(target, -Infinity);
   const promoted = record.hooks.some(({ kind, epoch }: HookStart) => kind === 'promote' && epoch === record.epoch);
   lead.propose(
@@ -263,7 +283,9 @@ function fail(lead: PoolLead, record: PoolRecord, why: string): void {
 /** FAILED: another try when its rest is over; back to the old primary as soon as nothing speaks against it. */
 export function tendFailed(lead: PoolLead): void {
   const record = lead.record!;
-  if (lead.isBusy || lead.policy.mode !== 'automatic' || !record.automatic || record.last === null) return;
+  if (lead.isBusy) return;
+  if (lead.switching !== null && record.epoch === lead.switching.from) return leaveFailed(lead, record, lead.switching);
+  if (lead.policy.mode !== 'automatic' || !record.automatic || record.last === null) return;
   lead.fencedAt ??= isFenced(lead, record) ? lead.core.now : null;
   const old = record.last.target;
   const promotedOthers = possiblyPromoted({ ...record, target: old }).length > 0;
@@ -283,5 +305,13 @@ export function tendFailed(lead: PoolLead): void {
   lead.propose(
     pendingRecord(record, lead.at, { target, reason: fromFailed(record, target), excluded: [] }),
     `${target.node} is tried again`,
+  );
+}
+
+/** At the word of an operator, again until it is agreed on. */
+function leaveFailed(lead: PoolLead, record: PoolRecord, { target, allowed }: Switching): void {
+  lead.propose(
+    pendingRecord(record, lead.at, { target, reason: fromFailed(record, target), excluded: [], allowed }),
+    `an operator wants ${target.node}`,
   );
 }

@@ -16,6 +16,10 @@ export interface ToldState {
 export class Pool {
   readonly name: string;
   readonly reports: Reports;
+  /** When this member began to count what it passes on. */
+  readonly since: Millis;
+  /** The epoch that was open, or had been last, when it first saw a record; and since when, agreed time, if it was open. */
+  began: { readonly epoch: number; readonly openedAt: Millis | null } | null = null;
   policy: PoolPolicy | null = null;
   record: PoolRecord | null = null;
   /** Earliest time at which something is due here; each look at the pool sets it anew. */
@@ -54,6 +58,7 @@ export class Pool {
 
   constructor(name: string, core: Core) {
     this.name = name;
+    this.since = core.now;
     this.reports = new Reports(core);
   }
 

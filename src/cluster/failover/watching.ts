@@ -4,14 +4,12 @@
  */
 import type { Millis } from '../../base/ids.ts';
 import { foreignSign } from './board.ts';
-import { pendingRecord, update } from './changes.ts';
+import { pendingRecord, restBetween, update } from './changes.ts';
 import { drainWordMs } from './guard.ts';
 import type { PoolLead, Switching } from './lead.ts';
 import type { PoolPolicy, PoolRecord, Target } from './model.ts';
 import { reportWordMs } from './words.ts';
 
-/** Each failover soon after another doubles the time to the next, up to this often. */
-const flapsMax = 6;
 /** Rest after a hook on a returned node failed. */
 const rejoinAgainMs: Millis = 5000;
 /** Whoever has a node in its file says something of it within this: a check, and the word of it. */
@@ -72,14 +70,11 @@ function restOf(lead: PoolLead, record: PoolRecord, target: Target): string | nu
   if (!record.automatic) return `${target.node} is down; automatic failover is switched off`;
   const heard = policy.verify && core.rules.heedsHeard() ? hearsPrimary(lead, target) : null;
   if (heard !== null) return `${target.node} can't be reached, but ${heard} still hears it`;
-  const next = core.rules.restsUntil(record.lastFailoverAt, restBetween(lead, record));
+  const next = core.rules.restsUntil(record.lastFailoverAt, restBetween(policy, record));
   if (lead.at.agreed >= next) return null;
   pool.wake(core.localOf(next));
   return `${target.node} is down, ${Math.ceil((next - lead.at.agreed) / 1000)} s before another failover may come`;
 }
-
-const restBetween = (lead: PoolLead, { flaps }: PoolRecord): Millis =>
-  lead.policy.minInterval * 2 ** Math.min(flaps, flapsMax);
 
 /** A node that still hears its primary (5.3). */
 function hearsPrimary(lead: PoolLead, target: Target): string | null {

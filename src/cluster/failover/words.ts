@@ -31,6 +31,8 @@ export interface HeldWord {
   readonly writing: number;
   /** The highest position that it passed on to a client. */
   readonly passed: number | null;
+  /** It may have passed on some before its process began, of which it knows nothing. Absent: it has not. */
+  readonly partial?: boolean;
 }
 
 export interface RunWord {

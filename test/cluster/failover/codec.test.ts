@@ -11,7 +11,7 @@ const report: ToldReport = {
 const words: readonly Word[] = [
   { kind: 'report', clock: 1.25, policies: [['app', 'x']], reports: [report] },
   { kind: 'probe', pool: 'app', node: 'a' },
-  { kind: 'held', pool: 'app', epoch: 3, open: false, done: true, writing: 0, passed: null },
+  { kind: 'held', pool: 'app', epoch: 3, open: false, done: true, writing: 0, passed: null, partial: true },
   { kind: 'drain', pool: 'app', epoch: 3, on: true },
   {
     ...{ kind: 'run', id: 4, pool: 'app', hook: 'promote', target: { node: 'a', url: 'u' }, epoch: 4 },

@@ -103,9 +103,12 @@ export class Lab {
   readonly notes: string[] = [];
   /** Entries that are agreed on are seen at once; else they wait for `deliver`. */
   quorum = true;
+  /** So many of the next proposals are refused, as a leader does that has too many of them. */
+  refuse = 0;
   #grantedAt: Millis = -Infinity;
   #agreedFrom = 500_000;
   #command = 0;
+  #elected = false;
 
   constructor(
     count: number,
@@ -140,7 +143,7 @@ export class Lab {
     return {
       leader: quorum ? (this.leader?.id ?? null) : null,
       term: this.term,
-      leads: quorum && member === this.leader,
+      leads: quorum && member === this.leader && !this.#elected,
       quorum,
       voters: this.members.map(({ id }) => id),
       learners: [],
@@ -160,6 +163,16 @@ export class Lab {
     this.term += 1;
     for (const one of this.members) this.#view(one);
     this.settle();
+  }
+
+  /** Elected, and not leading yet: no entry of its own term is committed. */
+  elect(member: LabMember): void {
+    this.leader = member;
+    this.term += 1;
+    this.#elected = true;
+    this.views();
+    this.#elected = false;
+    this.term -= 1;
   }
 
   /** A member's process begins anew. */
@@ -230,7 +243,9 @@ export class Lab {
   }
 
   #propose(member: LabMember, { id, record, note }: FailoverOutput['proposals'][number]): void {
-    const ok = this.quorum && member === this.leader && !member.cut && isLegalStep(this.record, record);
+    const refused = this.refuse > 0;
+    if (refused) this.refuse -= 1;
+    const ok = !refused && this.quorum && member === this.leader && !member.cut && isLegalStep(this.record, record);
     if (ok) {
       this.record = record;
       this.notes.push(note);
