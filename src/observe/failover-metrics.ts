@@ -56,7 +56,7 @@ export const failoverFamilies: readonly Family[] = [
   ),
   gauge(
     'failover_policies_differing',
-    'Members whose config of the pool differs from the one of this member.',
+    'Members whose config of the pool differs from the one of the leader.',
     value(({ differing }) => differing),
   ),
   gauge(
