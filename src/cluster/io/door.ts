@@ -10,7 +10,7 @@ import { formatHostPort } from '../frames/address.ts';
 import { greetingBytes, proofBytes } from '../frames/header.ts';
 import { Outbox, type Outgoing } from '../frames/outbox.ts';
 import type { Whole } from '../frames/record.ts';
-import { type Session, type Welcoming, welcomeTo } from './handshake.ts';
+import { outdated, type Session, type Welcoming, welcomeTo } from './handshake.ts';
 import { answerLimits, SealedStream } from './stream.ts';
 import type { Peer, Wire } from './wire.ts';
 
@@ -109,6 +109,8 @@ export class Door {
       if (heard.byteLength < proofBytes) return;
       const result = welcoming.proved(heard.subarray(0, proofBytes));
       if (!result.ok) return refuse(result.error);
+      const late = outdated(result.value, this.#wire.identity());
+      if (late !== null) return refuse(late);
       socket.off('data', read);
       proved(result.value, heard.subarray(proofBytes));
     };

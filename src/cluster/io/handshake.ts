@@ -84,6 +84,11 @@ function judge(greeting: Greeting, { self, cluster }: HandshakeOptions): Dropped
   return sameCluster(greeting.cluster, cluster) ? null : { reason: 'cluster', ...known };
 }
 
+/** Of a proven peer: why it would not be let in now. Keys and cluster may be others than when its greeting was read. */
+export function outdated({ keyId, peer }: Session, now: HandshakeOptions): Dropped | null {
+  return now.keys.find(keyId) === null ? { reason: 'key' } : judge(peer, now);
+}
+
 function transcriptOf(hello: Uint8Array, welcome: Uint8Array): Buffer {
   return createHash('sha256').update(hello).update(welcome).digest();
 }

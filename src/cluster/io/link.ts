@@ -16,7 +16,7 @@ import { Backoff } from '../frames/backoff.ts';
 import { type DropReason, greetingBytes } from '../frames/header.ts';
 import { Outbox, type Outgoing } from '../frames/outbox.ts';
 import type { Whole } from '../frames/record.ts';
-import { Dialler, type Session } from './handshake.ts';
+import { Dialler, outdated, type Session } from './handshake.ts';
 import { SealedStream } from './stream.ts';
 import type { Peer, Wire } from './wire.ts';
 
@@ -171,9 +171,10 @@ export class Link {
       heard = Buffer.concat([heard, chunk]);
       if (heard.byteLength < greetingBytes) return;
       const result = dialler.welcomed(heard.subarray(0, greetingBytes));
-      if (!result.ok) {
-        this.#wire.dropped(this.address, result.error);
-        return failed(`its handshake was refused (${result.error.reason})`);
+      const fault = result.ok ? outdated(result.value.session, this.#wire.identity()) : result.error;
+      if (!result.ok || fault !== null) {
+        if (fault !== null) this.#wire.dropped(this.address, fault);
+        return failed(`its handshake was refused (${fault?.reason})`);
       }
       clearTimeout(timer);
       for (const event of ['connect', 'data', 'error', 'close']) socket.removeAllListeners(event);

@@ -18,7 +18,7 @@ import { err, ok, type Result } from '../../base/result.ts';
 import { formatHostPort, isLoopback, parseHostPort } from '../frames/address.ts';
 import { datagramPayloadMax } from '../frames/header.ts';
 import { Reporter } from '../frames/reporter.ts';
-import { DatagramOpener, DatagramSealer, type Dropped, firstCounter, type Self } from './datagrams.ts';
+import { DatagramOpener, DatagramSealer, type Dropped, firstCounter, type Self, sameCluster } from './datagrams.ts';
 import { Door, type Guests } from './door.ts';
 import type { HandshakeOptions } from './handshake.ts';
 import { clusterTag, Keyring } from './keyring.ts';
@@ -132,10 +132,11 @@ export class ClusterTransport {
     return link;
   }
 
-  /** false: larger than `datagramPayloadMax`, or no address. true promises nothing. */
+  /** false: larger than `datagramPayloadMax`, or no address to send to. true promises nothing. */
   datagram(to: string, bytes: Uint8Array): boolean {
     const target = parseHostPort(to);
-    if (this.#closed || target === null || bytes.byteLength > datagramPayloadMax) {
+    // A datagram may say that it comes from port 0, where nobody can be answered: the socket would throw.
+    if (this.#closed || target === null || target.port === 0 || bytes.byteLength > datagramPayloadMax) {
       this.counts.unsent += 1;
       return false;
     }
@@ -201,11 +202,12 @@ export class ClusterTransport {
     this.#endIf((stream) => keys.find(stream.keyId) === null);
   }
 
-  /** The cluster was formed or joined. Connections are dialled again, so that peers see the new id. */
+  /** The cluster was formed or joined. Connections are dialled again, so that peers see the new id; those of others end. */
   useCluster(cluster: string): void {
     const tag = clusterTag(cluster);
     if (tag === this.#identity.cluster) return;
     this.#reidentify({ ...this.#identity, cluster: tag });
+    this.#door.endIf((stream) => !sameCluster(stream.peer.cluster, tag));
     for (const link of this.#links.values()) link.endIf(() => true);
   }
 

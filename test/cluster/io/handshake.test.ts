@@ -203,6 +203,27 @@ describe('hostile connections', () => {
     }
   });
 
+  it('who was welcomed under a key, or by no cluster, is judged again when it proves itself', async () => {
+    const changes: [string, string, (to: Host) => void][] = [
+      ['key', '', (to) => to.transport.useKeys([secret(2)])],
+      ['cluster', '', (to) => to.transport.useCluster('two')],
+    ];
+    for (const [reason, cluster, change] of changes) {
+      const a = await host(1, { cluster });
+      const wire = dial(a);
+      const dialler = new Dialler(identity(2));
+      wire.socket.write(dialler.hello);
+      await until('welcome', () => wire.heard().byteLength === greetingBytes);
+      const result = dialler.welcomed(wire.heard());
+      if (!result.ok) throw new Error(result.error.reason);
+      change(a);
+      wire.socket.write(Buffer.concat([result.value.proof, record(result.value.session, 0, message('late'))]));
+      await until('closed or heard', () => wire.ended() || a.messages.length > 0);
+      expect([a.messages.length, a.transport.guests().length], reason).toEqual([0, 0]);
+      expect((a.transport.counts.dropped as Record<string, number>)[reason]).toBe(1);
+    }
+  });
+
   it('strangers are few, and members come in beside them once they are gone', async () => {
     const a = await host(1, { limits: { strangersPerAddress: 3, handshakeMs: 2000 } });
     const wires = Array.from({ length: 10 }, () => dial(a));

@@ -98,6 +98,12 @@ describe('messages', () => {
     await until('all three counted', () => a.transport.counts.unsent === 3);
   });
 
+  it('nothing is sent to port 0, from which a forged datagram may come', async () => {
+    const a = await host(1);
+    expect(a.transport.datagram('127.0.0.1:0', bytes('ack'))).toBe(false);
+    expect(a.transport.counts).toMatchObject({ unsent: 1, datagramsOut: 0 });
+  });
+
   it('a large message goes in pieces, and small ones overtake it', async () => {
     const [a, b] = [await host(1), await host(2)];
     const large = Buffer.alloc(pieceMax * 300 + 17);
@@ -197,6 +203,14 @@ describe('keys and clusters', () => {
     expect(b.datagrams[0]?.from.cluster).toBe(clusterTag('one'));
   });
 
+  it('who came from another cluster before this member had one is shown out', async () => {
+    const [a, b] = [await host(1, { cluster: 'two' }), await host(2, { cluster: '' })];
+    const joiner = await host(3, { cluster: '' });
+    expect([await speaks(a, b), await speaks(joiner, b)]).toEqual(['answered x', 'answered x']);
+    b.transport.useCluster('one');
+    expect(b.transport.guests()).toMatchObject([{ id: uid(3) }]);
+  });
+
   it('a key is changed while members speak; a connection under a key that is gone ends', async () => {
     const [a, b] = [await host(1), await host(2)];
     expect(await speaks(a, b)).toBe('answered x');
@@ -211,6 +225,29 @@ describe('keys and clusters', () => {
     await until('they speak again', () => a.transport.send(b.address, 1, bytes('x')));
     await until('it came', () => b.messages.length >= 1);
     expect(() => a.transport.useKeys([])).toThrow(/keep one/);
+  });
+
+  it('a connection that was begun under a key that is gone by now is not opened', async () => {
+    const a = await host(1);
+    let dialled = 0;
+    const server = createServer((socket) => {
+      dialled += 1;
+      socket.on('error', () => {});
+      socket.once('data', (hello: Buffer) => {
+        const self = { id: uid(2), boot: 1 };
+        const welcoming = welcomeTo(hello, { keys: new Keyring([secret(1)]), self, cluster: clusterTag('one') });
+        a.transport.useKeys([secret(2)]);
+        if (welcoming.ok) socket.write(welcoming.value.welcome);
+        else socket.destroy();
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const to = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    a.transport.send(to, 1, bytes('secret'));
+    await until('it came to an end', () => dialled > 0 && a.transport.peers()[0]?.state !== 'dialling');
+    expect(a.transport.peers()[0]?.state).toBe('resting');
+    expect(a.transport.counts.dropped.key).toBe(1);
+    await new Promise<void>((resolve) => server.close(() => resolve()));
   });
 
   it('nobody speaks with itself', async () => {
