@@ -23,8 +23,8 @@ const againEvery: Millis = 500;
 const leaderlessMost = 10;
 /** Longer than the leader takes for any of it. */
 const answerWithin: Millis = 125_000;
-/** Answers that are kept for questions that are said again. */
-const keptMost = 64;
+/** Questions that are known for when they are said again: those that are being done, and the newest answers. */
+const keptMost = 512;
 
 interface Pending {
   readonly done: (answer: CommandAnswer) => void;
@@ -101,7 +101,8 @@ export class FailoverDesk {
       if (known !== null) this.#parts.tell(from, encode({ answer: ask, result: known }));
       return;
     }
-    this.#keep(name, null);
+    // Said again, it may find room then.
+    if (!this.#keep(name, null)) return;
     void this.#parts.command(command).then((answer) => {
       // Whoever leads now is asked by the next of the words.
       if (!answer.ok && answer.error.kind === 'not-leader') return void this.#done.delete(name);
@@ -111,13 +112,16 @@ export class FailoverDesk {
     });
   }
 
-  #keep(name: string, answer: CommandAnswer | null): void {
+  /** false: no room. What is being done is never forgotten: said again it would be done twice. */
+  #keep(name: string, answer: CommandAnswer | null): boolean {
     this.#done.delete(name);
-    this.#done.set(name, answer);
-    for (const oldest of this.#done.keys()) {
-      if (this.#done.size <= keptMost) break;
-      this.#done.delete(oldest);
+    for (const [oldest, known] of this.#done) {
+      if (this.#done.size < keptMost) break;
+      if (known !== null) this.#done.delete(oldest);
     }
+    if (answer === null && this.#done.size >= keptMost) return false;
+    this.#done.set(name, answer);
+    return true;
   }
 }
 

@@ -16,7 +16,7 @@ function desks(leads: string, loses: (from: string, to: string) => boolean = () 
   const scope = testScope();
   const commands: string[] = [];
   const all = new Map<string, FailoverDesk>();
-  const world = { leads, commands, answer: done as CommandAnswer, all };
+  const world = { leads, commands, answer: done as CommandAnswer | Promise<CommandAnswer>, all, told: 0 };
   for (const name of ['x', 'y', 'z']) {
     const desk = new FailoverDesk({
       command: () => {
@@ -25,6 +25,7 @@ function desks(leads: string, loses: (from: string, to: string) => boolean = () 
         return Promise.resolve(world.answer);
       },
       tell: (to, bytes) => {
+        world.told += 1;
         // As members are told: what is longer is lost.
         if (bytes.byteLength <= 32 * 1024 && !loses(name, to)) setImmediate(() => all.get(to)?.told(id(name), bytes));
       },
@@ -49,6 +50,17 @@ describe('what operators ask', () => {
     const world = desks('x', () => ++lost <= 3);
     expect(await world.all.get('z')!.command(failback)).toEqual(done);
     expect(world.commands).toEqual(['x']);
+  });
+
+  it('is done once, though much else is asked while it lasts', async () => {
+    const world = desks('x');
+    const held = Promise.withResolvers<CommandAnswer>();
+    world.answer = held.promise;
+    const asked = Array.from({ length: 600 }, () => world.all.get('z')!.command(failback));
+    await until('each was said again', () => world.told > 1500);
+    held.resolve(done);
+    expect(await Promise.all(asked)).toEqual(asked.map(() => done));
+    expect(world.commands).toHaveLength(600);
   });
 
   it('goes to who leads now, if that has changed meanwhile', async () => {
