@@ -69,8 +69,14 @@ export function mismatch(core: Core, pool: Pool): string | null {
   return `config_mismatch: the primary is ${node} at ${url}, this member's file ${own === null ? 'has no such node' : `has it at ${own}`}`;
 }
 
-export const writesUnleased = ({ policy, record }: Pool): boolean =>
-  record?.phase === 'open' && record.unleased && policy?.withoutQuorum === 'continue' && policy.mode === 'manual';
+/** Only who belongs to the cluster: no fence waits for another. */
+const writesUnleased = (core: Core, { policy, record }: Pool): boolean =>
+  !core.left &&
+  core.members.includes(core.self) &&
+  record?.phase === 'open' &&
+  record.unleased &&
+  policy?.withoutQuorum === 'continue' &&
+  policy.mode === 'manual';
 
 const hopesForQuorum = ({ view, now, hopesUntil }: Core): boolean => view.quorum || now < hopesUntil;
 
@@ -102,7 +108,7 @@ function stopOfOpen(core: Core, pool: Pool, record: PoolRecord): Stop | null {
   if (isDraining(core, pool)) return park('a switch of primary is about to begin');
   const failures = pool.reports.own(record.target!.node)?.failures ?? 0;
   if (failures >= suspectedFrom) return park(`${record.target!.node} failed ${failures} checks in a row`);
-  if (writesUnleased(pool)) return null;
+  if (writesUnleased(core, pool)) return null;
   if (pool.lease === null || core.now >= pool.lease.writeUntil)
     return hopesForQuorum(core) ? park('waits for a write lease') : refuse('no quorum: the write lease has run out');
   return null;
@@ -126,7 +132,7 @@ const writtenUnder = (record: PoolRecord | null): { readonly epoch: number; read
 };
 
 function cutOf(core: Core, pool: Pool, epoch: number): Millis {
-  if (writesUnleased(pool)) return forever;
+  if (writesUnleased(core, pool)) return forever;
   const leased = pool.lease?.epoch === epoch ? pool.lease.cutAt : 0;
   if (pool.record?.phase === 'open') return leased;
   const until = (pool.endingAt ?? core.now) + drainMs;
@@ -143,7 +149,7 @@ export function boardOf(core: Core, pool: Pool): BoardWrite | null {
     pool: pool.name,
     epoch,
     node,
-    writeUntil: stop !== null ? 0 : writesUnleased(pool) ? forever : pool.lease!.writeUntil,
+    writeUntil: stop !== null ? 0 : writesUnleased(core, pool) ? forever : pool.lease!.writeUntil,
     cutAt,
     otherwise: stop?.otherwise ?? 'park',
     why: stop?.why ?? '',

@@ -91,6 +91,7 @@ interface Ask {
 }
 
 export function switchTo(lead: PoolLead, record: PoolRecord, { id, wish, reason }: Ask): CommandAnswer | null {
+  if (record.phase === 'pending' && wish.lost.length > 0) return loseMore(lead, record, { id, wish });
   if (record.phase === 'pending' || lead.switching !== null || lead.isBusy)
     return no({ kind: 'busy', why: 'another change of primary is under way' });
   if (record.phase === 'undecided') return no({ kind: 'busy', why: 'nobody is primary yet: adopt one' });
@@ -132,6 +133,31 @@ function begin(
 function lostOf({ core }: PoolLead, names: readonly string[]): readonly MemberId[] | null {
   const uids = names.map((name) => core.members.find((member) => member === name || core.nameOf(member) === name));
   return uids.every((uid) => uid !== undefined) ? uids : null;
+}
+
+/** The fence of a switch that is under way waits for members that are gone: an operator names them (2.9). */
+function loseMore(
+  lead: PoolLead,
+  record: PoolRecord,
+  { id, wish }: { readonly id: number | null; readonly wish: Switch },
+): CommandAnswer | null {
+  const { node } = record.target!;
+  const waits = record.unleased && lead.fencedAt === null;
+  if (!waits || lead.isBusy || (wish.target ?? node) !== node || wish.at !== null)
+    return no({ kind: 'busy', why: `epoch ${record.epoch} is being opened on ${node}` });
+  const named = lostOf(lead, wish.lost);
+  if (named === null) return no({ kind: 'failed', why: `no such member: ${wish.lost.join(', ')}` });
+  const text = `${wish.lost.join(', ')} is not waited for any more: ${node} becomes primary of epoch ${record.epoch}`;
+  if (wish.dryRun) return yes(text);
+  const { force = false, loss = 0, lost = [] } = record.allowed ?? {};
+  const allowed: Allowed = {
+    force: force || wish.force,
+    loss: Math.max(loss, wish.acceptLoss ?? 0),
+    lost: [...new Set([...lost, ...named])],
+  };
+  lead.propose(update(record, { allowed }), `${wish.lost.join(', ')} is lost, says an operator`);
+  const answer = yes(text);
+  return id === null ? answer : lead.answerWhenAgreed(id, answer);
 }
 
 /** Who would win, or why nobody may. */

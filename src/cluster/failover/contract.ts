@@ -72,6 +72,8 @@ export interface FailoverRules {
   choosesAnew(): boolean;
   /** Of the highest position that clients were told of: what a new primary is measured against (6.1). */
   mustNotLose(reference: number | null): number | null;
+  /** What members say that they passed on is all: nobody was left out, and nobody's process began since (6.1). */
+  knowsPassed(view: { readonly unheard: number; readonly forgot: boolean }): boolean;
   /** A node that was primary takes reads once it has shown that it knows its place (3.7). */
   mayReturn(view: { readonly shown: boolean }): boolean;
 }
@@ -125,7 +127,7 @@ export type FailoverInput =
     }
   /** Writes of this pool that data threads hold, and the highest position they passed on; told while `fencing` is asked. */
   | { readonly kind: 'held'; readonly pool: string; readonly writing: number; readonly passed: number | null }
-  /** Leases given before this are void (stalled, suspended, voters changed, removed, stopped). */
+  /** Leases given before this are void (stalled, suspended, voters-changed, stopped); `removed`: it may not write any more. */
   | { readonly kind: 'void'; readonly why: string }
   /** Of an operator. Answered once, by id. */
   | { readonly kind: 'command'; readonly id: number; readonly command: FailoverCommand };

@@ -48,6 +48,8 @@ export class Core {
   ownWords: Word[] = [];
   /** Without a quorum writes wait until then, and are refused afterwards. */
   hopesUntil: Millis;
+  /** It is on its way out of the cluster, and its process ends. */
+  left = false;
   #viewAt: Millis;
   #id = 0;
 

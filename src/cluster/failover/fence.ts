@@ -64,11 +64,10 @@ export class Fence {
 
   /** Whether all that members passed on is known: each has said so, and none of them has forgotten a part. */
   knowsAll(record: PoolRecord): boolean {
-    const lost = record.allowed?.lost ?? [];
-    const forgot = [...this.#words].some(
-      ([member, { partial }]) => partial === true && this.#core.members.includes(member),
-    );
-    return !forgot && lost.length === 0 && this.missing(record).length === 0;
+    const { members, rules } = this.#core;
+    const unheard = this.missing(record).length + (record.allowed?.lost.length ?? 0);
+    const forgot = [...this.#words].some(([member, { partial }]) => partial === true && members.includes(member));
+    return rules.knowsPassed({ unheard, forgot });
   }
 
   isComplete(record: PoolRecord, overAt: Millis | null, strangersUntil: Millis): boolean {

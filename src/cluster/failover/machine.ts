@@ -69,6 +69,7 @@ export class FailoverMachine {
       case 'command':
         return this.#command(input.id, input.command);
       case 'void':
+        this.#core.left ||= input.why === 'removed';
         for (const pool of this.#pools.values()) this.#guard.void(pool);
         return null;
       default:

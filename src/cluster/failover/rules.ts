@@ -32,5 +32,6 @@ export const safeRules: FailoverRules = {
   mayPromote: ({ possiblyPromoted }) => !possiblyPromoted,
   choosesAnew: () => true,
   mustNotLose: (reference) => reference,
+  knowsPassed: ({ unheard, forgot }) => unheard === 0 && !forgot,
   mayReturn: ({ shown }) => shown,
 };

@@ -138,7 +138,7 @@ export class Lab {
     return this.#grantedAt + 3080;
   }
 
-  #viewOf(member: LabMember): ClusterView {
+  viewOf(member: LabMember): ClusterView {
     const quorum = this.quorum && !member.cut;
     return {
       leader: quorum ? (this.leader?.id ?? null) : null,
@@ -154,7 +154,7 @@ export class Lab {
   }
 
   #view(member: LabMember): void {
-    member.machine.step(this.now, { kind: 'cluster', view: this.#viewOf(member) });
+    member.machine.step(this.now, { kind: 'cluster', view: this.viewOf(member) });
   }
 
   /** Another leader, in a new term; null: none. */

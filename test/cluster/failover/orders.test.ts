@@ -85,6 +85,38 @@ describe('a switch', () => {
     expect(lab.record).toMatchObject({ epoch: 2, phase: 'open', target: { node: 'b' } });
   });
 
+  it('2.9 that waits for a member that is gone goes on when an operator names it, though it was not named at first', () => {
+    const lab = running(3, policyOf({ mode: 'manual', withoutQuorum: 'continue' }));
+    lab.members[2]!.cut = true;
+    const answer = lab.command(lab.leader!, wish);
+    live(lab, 8000, { a: {}, b: {} });
+    expect(lab.record).toMatchObject({ epoch: 2, phase: 'pending' });
+    expect(lab.leader!.status.reason).toBe('the fence waits for m3');
+    const other = lab.command(lab.leader!, { ...wish, target: 'a', lost: ['m3'] });
+    expect(other()).toMatchObject({ ok: false, error: { kind: 'busy' } });
+    const named = lab.command(lab.leader!, { ...wish, lost: ['m3'] });
+    live(lab, 1000, { a: {}, b: {} });
+    expect(named()).toMatchObject({ ok: true });
+    expect(answer()).toMatchObject({ ok: true });
+    expect(lab.record).toMatchObject({ epoch: 2, phase: 'open', target: { node: 'b' } });
+  });
+
+  it.each(['leaves', 'is left out'])(
+    '2.6 is not kept from by a member that %s: it writes no more, though it needs no lease',
+    (how) => {
+      const lab = running(3, policyOf({ mode: 'manual', withoutQuorum: 'continue' }));
+      const member = lab.members[2]!;
+      expect(member.board!.writeUntil).toBeGreaterThan(lab.now);
+      member.leased = false;
+      const view = lab.viewOf(member);
+      const without = { ...view, voters: view.voters.filter((id) => id !== member.id) };
+      lab.give(member, { kind: 'void', why: how === 'leaves' ? 'removed' : 'voters-changed' });
+      if (how !== 'leaves') lab.give(member, { kind: 'cluster', view: without });
+      expect(member.board!.writeUntil).toBe(0);
+      expect(member.board!.cutAt).toBeLessThanOrEqual(lab.now);
+    },
+  );
+
   it('out of FAILED whose proposal is refused is proposed again, and ends', () => {
     const lab = running(1, policyOf({ mode: 'manual' }));
     lab.members[0]!.held = { writing: 0, passed: 40 };

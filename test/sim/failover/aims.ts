@@ -197,6 +197,16 @@ export const aims = {
     everyMs: 8000,
     draw: (random, t) => [at(t, 'unplug all primary', span(random, 2000, 4000))],
   },
+  'handed over unheard': {
+    what: 'a primary hands over; somebody that is cut off writes to it for a while yet, and the other lacks just that',
+    kind: { ...plain, style: 'after', nodes: 2 },
+    everyMs: 8500,
+    draw: (random, t) => [
+      at(t, 'isolate f1', 5500),
+      at(t + 50, 'operator switch'),
+      at(t + span(random, 200, 500), 'deaf other', span(random, 3000, 5000)),
+    ],
+  },
   'lost within maxLag': {
     what: 'nodes that copy after they have answered lose the last writes, as far as the policy allows',
     kind: { ...plain, style: 'after', maxLag: 3, onlyNodes: true },

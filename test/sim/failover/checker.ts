@@ -132,7 +132,7 @@ export class Checker {
     this.#target = node;
     const lost = this.#acked.filter((id) => !node.has.has(id));
     const bound = style === 'after' ? Math.max(kind.maxLag, this.#allowed) : this.#allowed;
-    const mustHave = style !== 'after' || world.kind.onlyNodes;
+    const mustHave = style !== 'after' || world.kind.onlyNodes || this.#handsOver(record);
     if (lost.length > bound && mustHave)
       throw new Breach(
         'acknowledged writes stay',
@@ -145,6 +145,17 @@ export class Checker {
     // What is lost so is not missed again.
     this.#acked = this.#acked.filter((id) => node.has.has(id));
     this.#allowed = 0;
+  }
+
+  /** A planned change, from a primary that all members find well: it can be asked what it has, whoever else can't. */
+  #handsOver({ reason, last }: PoolRecord): boolean {
+    if (reason !== 'switchover' && reason !== 'failback') return false;
+    const old = this.#site.machines.get(last!.target.url);
+    const well = this.#site.sides
+      .filter(({ unit }) => unit.machine !== null)
+      .every((side) => side.finds(last!.target.node));
+    if (well && old?.answers === true) this.#site.covered('after: a primary that is well hands over');
+    return well && old?.answers === true;
   }
 
   /** 3.7: it may take reads from now on, so it does not hold itself for primary; or it was well for long enough. */

@@ -363,4 +363,11 @@ export const plantedInChoice: readonly PlantedFailover[] = [
     aim: 'lost within maxLag',
     rules: { mustNotLose: () => null },
   },
+  {
+    name: 'who could not say what it passed on is taken to have passed on nothing',
+    rule: '6.1',
+    breaks: ['acknowledged writes stay'],
+    aim: 'handed over unheard',
+    rules: { knowsPassed: () => true },
+  },
 ];

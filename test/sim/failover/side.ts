@@ -78,6 +78,11 @@ export class Side {
     return thread;
   }
 
+  /** Its last check found that node well. */
+  finds(node: string): boolean {
+    return this.#up.get(node) === true;
+  }
+
   die(): void {
     for (const thread of this.threads) thread.die();
     this.threads = [];
