@@ -1,12 +1,13 @@
 /** TLS as a user has it: certificates in files, named in the config, watched. */
-import { createServer } from 'node:https';
+import { createServer, type ServerOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { describe, expect, it } from 'vitest';
-import { startEvenkeel } from '../helpers/evenkeel.ts';
+import { type Settings, startEvenkeel } from '../helpers/evenkeel.ts';
 import { until } from '../helpers/poll.ts';
 import { startRawNode } from '../helpers/raw-node.ts';
-import { testScope } from '../helpers/scope.ts';
-import { makeCertificate, replaceFiles, tlsClient } from '../helpers/tls.ts';
+import { type Scope, testScope } from '../helpers/scope.ts';
+import { makeCertificate, type Pem, replaceFiles, tlsClient } from '../helpers/tls.ts';
 
 describe('certificates', () => {
   it('that change are served from then on; open connections live on, a bad one changes nothing', async () => {
@@ -86,27 +87,11 @@ describe('https nodes', () => {
     const authority = await makeCertificate(folder, 'authority', { authority: true });
     const stranger = await makeCertificate(folder, 'stranger', { authority: true });
     const pem = await makeCertificate(folder, 'node.test', { names: ['node.test'], by: authority });
-    const server = createServer({ cert: pem.cert, key: pem.key }, (_request, response) => response.end('over TLS'));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    scope.own({
-      stop: () => {
-        server.closeAllConnections();
-        server.close();
-      },
-    });
-    const settings = (ca: string) => ({
-      pools: {
-        app: {
-          nodes: [`https://127.0.0.1:${(server.address() as AddressInfo).port}`],
-          health: { path: '/up', interval: '50ms', downInterval: '50ms', fastInterval: '50ms' },
-          upstream: { tls: { ca, servername: 'node.test' }, idleTimeout: '50ms' },
-        },
-      },
-    });
-    const evenkeel = await startEvenkeel(scope, settings(authority.files.cert));
+    const settings = await startNode(scope, pem);
+    const evenkeel = await startEvenkeel(scope, settings({ ca: authority.files.cert }));
     const url = `http://127.0.0.1:${evenkeel.port}/`;
     expect(await (await fetch(url)).text()).toBe('over TLS');
-    await evenkeel.reload(settings(stranger.files.cert));
+    await evenkeel.reload(settings({ ca: stranger.files.cert }));
     await evenkeel.fit(0);
     expect((await evenkeel.pool()).nodes[0]?.why).toMatch(/certificate/);
     expect((await fetch(url)).status).toBe(503);
@@ -114,4 +99,49 @@ describe('https nodes', () => {
     await evenkeel.fit(1);
     expect(await (await fetch(url)).text()).toBe('over TLS');
   });
+
+  it('that ask for a certificate get ours, by checks and by traffic', async () => {
+    const scope = testScope();
+    const folder = await scope.folder();
+    const authority = await makeCertificate(folder, 'authority', { authority: true });
+    const pem = await makeCertificate(folder, 'node.test', { names: ['node.test'], by: authority });
+    const ours = (await makeCertificate(folder, 'proxy', { by: authority })).files;
+    const settings = await startNode(scope, pem, { ca: authority.cert, requestCert: true, rejectUnauthorized: true });
+    const ca = authority.files.cert;
+    const evenkeel = await startEvenkeel(scope, settings({ ca, ...ours }));
+    const url = `http://127.0.0.1:${evenkeel.port}/`;
+    await evenkeel.fit(1);
+    expect(await (await fetch(url)).text()).toBe('over TLS to proxy');
+    await evenkeel.reload(settings({ ca }));
+    await evenkeel.fit(0);
+    expect((await fetch(url)).status).toBe(503);
+  });
 });
+
+/** An https node that says whose certificate it was shown; and the config of a pool of it, by what stands in `upstream.tls`. */
+async function startNode(
+  scope: Scope,
+  { cert, key }: Pem,
+  asks: ServerOptions = {},
+): Promise<(tls: object) => Settings> {
+  const server = createServer({ cert, key, ...asks }, (request, response) => {
+    const shown = (request.socket as TLSSocket).getPeerCertificate().subject?.CN;
+    response.end(shown === undefined ? 'over TLS' : `over TLS to ${shown}`);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  scope.own({
+    stop: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  });
+  return (tls) => ({
+    pools: {
+      app: {
+        nodes: [`https://127.0.0.1:${(server.address() as AddressInfo).port}`],
+        health: { path: '/up', interval: '50ms', downInterval: '50ms', fastInterval: '50ms' },
+        upstream: { tls: { servername: 'node.test', ...tls }, idleTimeout: '50ms' },
+      },
+    },
+  });
+}
