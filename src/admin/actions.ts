@@ -22,8 +22,8 @@ export interface AdminActions {
   stats(): Stats;
   readonly metrics: { readonly contentType: string; render(): Promise<string> };
   readiness(): ReadinessFacts;
-  /** The config in force as plain data, secrets already replaced (by config's own redaction). */
-  redactedConfig(): unknown;
+  /** JSON of the config in force, secrets already replaced (by config's own redaction). */
+  redactedConfig(): string;
   /** Pool and node exist. The error says why it can't be so: a primary is switched away from first. */
   setWish(change: WishChange): Promise<Result<null, ProblemAnswer>>;
   /** Reads the config again and swaps it, or keeps the old one. Never rejects for a bad config. */

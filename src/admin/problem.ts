@@ -16,8 +16,11 @@ export interface ProblemAnswer {
 
 export const fixedFields = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 
-export const json = (value: unknown, status = 200): Response =>
-  new Response(`${JSON.stringify(value)}\n`, {
+export const json = (value: unknown, status = 200): Response => jsonText(JSON.stringify(value), status);
+
+/** The same of JSON that is made already. */
+export const jsonText = (text: string, status = 200): Response =>
+  new Response(`${text}\n`, {
     status,
     headers: { ...fixedFields, 'content-type': 'application/json' },
   });

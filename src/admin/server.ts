@@ -13,7 +13,7 @@ import type { Endpoint } from './endpoint.ts';
 import { haEndpoints, isHaPath } from './ha/endpoints.ts';
 import { failoverEndpoints } from './ha/failover-endpoints.ts';
 import type { HaOptions } from './ha/room.ts';
-import { fixedFields, json, problemResponse, shortened } from './problem.ts';
+import { fixedFields, json, jsonText, problemResponse, shortened } from './problem.ts';
 import { healthOf, readinessOf } from './readiness.ts';
 
 export interface AdminOptions extends HaOptions {
@@ -91,7 +91,7 @@ function endpoints(options: AdminOptions): readonly Endpoint[] {
       const { process: own, config } = actions.stats();
       return json({ version: own.version, config: config.version, uptimeSeconds: own.uptimeSeconds });
     }),
-    get('/api/config', 'the config in force, secrets left out', () => json(actions.redactedConfig())),
+    get('/api/config', 'the config in force, secrets left out', () => jsonText(actions.redactedConfig())),
     get('/api/pools', 'pools with their nodes', () => json({ pools: actions.stats().pools })),
     get('/api/pools/:pool', 'one pool', (context) => {
       const found = findPool(actions.stats().pools, param(context, 'pool'));

@@ -7,12 +7,10 @@
  * result, in stats and metrics.
  */
 import { hostname } from 'node:os';
-import { parse } from 'yaml';
 import type { AdminActions, AuditEntry, ReadinessFacts, ReloadResult, WishChange } from '../admin/actions.ts';
 import { type Millis, nodeId } from '../base/ids.ts';
 import { err, ok, type Result } from '../base/result.ts';
 import type { AdminConfig, Config, ListenAddress, Problem } from '../config/model.ts';
-import { renderConfig } from '../config/print.ts';
 import { problemLine } from '../config/render-problems.ts';
 import { createObserver, type Observer } from '../observe/io/observer.ts';
 import type { ObservedConfig } from '../observe/source.ts';
@@ -288,6 +286,8 @@ export class App {
     await this.#starting;
     if (this.#draining !== null || this.#ended.signal.aborted) return this.#refused(['the process is draining']);
     const loaded = await this.#load();
+    // A large file takes seconds to read, in which the process may have begun to end.
+    if (this.#draining !== null || this.#ended.signal.aborted) return this.#refused(['the process is draining']);
     if (!loaded.ok) return this.#failed(loaded.error);
     const restart = needsRestart(this.config, loaded.value.config);
     if (restart.length > 0) return this.#refused(restart);
@@ -389,7 +389,7 @@ export class App {
       stats: () => this.stats(),
       metrics: this.#observer.metrics,
       readiness: () => this.#readiness(),
-      redactedConfig: () => parse(renderConfig(this.#control.loaded)),
+      redactedConfig: () => this.#control.loaded.shown,
       setWish: (change) => this.#setWish(change),
       reload: () => this.reload(),
       audit: (entry) => this.#audit(entry),

@@ -11,8 +11,7 @@ import { randomInt } from 'node:crypto';
 import { seededRandom } from '../base/random.ts';
 import { err, ok, type Result } from '../base/result.ts';
 import type { Env } from '../config/expand.ts';
-import { readTls } from '../config/io/files.ts';
-import { loadConfigFile } from '../config/io/load.ts';
+import { readyConfig, readyFile } from '../config/io/ready.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { Problem } from '../config/model.ts';
 import { problemLine } from '../config/render-problems.ts';
@@ -70,11 +69,7 @@ export async function compose(options: ComposeOptions): Promise<Result<App, Star
 }
 
 function loader(options: ComposeOptions): Load {
-  if ('file' in options) return () => loadConfigFile(options.file, { env: options.env, now: new Date() });
+  if ('file' in options) return () => readyFile(options.file, { env: options.env, now: new Date() });
   const { config } = options;
-  return async () => {
-    const tls = await readTls(config, new Date());
-    if (!tls.ok) return tls;
-    return ok({ ...config, ...tls.value, warnings: [...config.warnings, ...tls.value.warnings] });
-  };
+  return () => readyConfig(config, new Date());
 }

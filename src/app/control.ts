@@ -14,8 +14,7 @@ import type { Millis, NodeId } from '../base/ids.ts';
 import type { Random } from '../base/random.ts';
 import { err, ok, type Result } from '../base/result.ts';
 import { monotonicNow } from '../cluster/io/clocks.ts';
-import type { TlsRead } from '../config/io/files.ts';
-import type { LoadedConfig } from '../config/load.ts';
+import type { ReadyConfig } from '../config/io/ready.ts';
 import type { Config, ListenAddress } from '../config/model.ts';
 import type { NodeHealthReport } from '../health/contract.ts';
 import { type HealthChange, HealthMonitor } from '../health/io/monitor.ts';
@@ -36,17 +35,7 @@ import { unresolvedNames } from './names.ts';
 import { Slots } from './slots.ts';
 import { ThreadPool } from './threads.ts';
 
-/** A config with what stands in the files that it names. */
-export interface Loaded extends LoadedConfig {
-  /** By listener name. */
-  readonly tls: TlsRead['tls'];
-  /** By pool name. */
-  readonly upstreamTls: TlsRead['upstreamTls'];
-  /** By absolute name. */
-  readonly files: TlsRead['files'];
-  /** Of the file that it came from. */
-  readonly text?: string;
-}
+export type Loaded = ReadyConfig;
 
 export interface ControlOptions {
   readonly loaded: Loaded;

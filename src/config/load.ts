@@ -60,7 +60,8 @@ function parse(text: string, file: string, env: Env): ReturnType<typeof parseYam
   }
 }
 
-function freeze<T>(value: T): T {
+/** All that is in it, too. */
+export function freeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);
     for (const inner of Object.values(value)) freeze(inner);

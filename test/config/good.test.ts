@@ -4,10 +4,10 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { formatDuration, formatShare, formatSize } from '../../src/base/units.ts';
 import type { LoadedConfig } from '../../src/config/load.ts';
-import { renderConfig } from '../../src/config/print.ts';
+import { plainConfig, renderConfig } from '../../src/config/print.ts';
 import { type Env, loaded } from './helper.ts';
 
 const some = <T>(shape: { readonly [K in keyof T]: fc.Arbitrary<T[K]> }) => fc.record(shape, { requiredKeys: [] });
@@ -223,6 +223,7 @@ describe('any good config', () => {
       const first = load(value);
       const printed = renderConfig(first);
       expect(loaded(printed).config).toEqual(first.config);
+      expect(plainConfig(first)).toEqual(parse(printed));
       expect(
         printed.split('\n').every((row) => row === '' || / # |:$/.test(row)),
         printed,

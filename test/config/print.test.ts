@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { configFromFlags } from '../../src/config/flags.ts';
-import { renderConfig } from '../../src/config/print.ts';
+import { plainConfig, renderConfig } from '../../src/config/print.ts';
 import { config, loaded, pools, read } from './helper.ts';
 
 /** `a.b[0]: value # origin` per printed line, by following the indentation. */
@@ -102,10 +102,18 @@ describe('what is printed loads to the same config', () => {
         }
         expect(first.value.config.pools[0]?.health?.body).toBe(any);
         expect(config(renderConfig(first.value))).toEqual(first.value.config);
+        expect(plainConfig(first.value)).toEqual(parse(renderConfig(first.value)));
       }),
       { numRuns: 300 },
     );
   });
+});
+
+it('as plain data it is what its text reads back as', () => {
+  const flags = configFromFlags({ to: ['http://a', 'http://b'], listen: [':1'], health: '/up', workers: '2' });
+  if (!flags.ok) throw new Error('must load');
+  for (const one of [loaded(everything), loaded(pools), flags.value])
+    expect(plainConfig(one)).toEqual(parse(renderConfig(one)));
 });
 
 describe('where each value came from', () => {

@@ -17,10 +17,9 @@ async function print(options: Options): Promise<void> {
     process.exitCode = exitCode.failed;
     return;
   }
-  const { renderConfig } = await import('../../config/print.ts');
-  const { parse } = await import('yaml');
-  const text = renderConfig(loaded.value);
-  process.stdout.write(options.json === true ? `${JSON.stringify(parse(text), null, 2)}\n` : text);
+  const { plainConfig, renderConfig } = await import('../../config/print.ts');
+  const json = (): string => `${JSON.stringify(plainConfig(loaded.value), null, 2)}\n`;
+  process.stdout.write(options.json === true ? json() : renderConfig(loaded.value));
 }
 
 export function addConfig(program: Command): void {

@@ -1,4 +1,4 @@
-/** From a file's name to a config that is ready to run: text, meaning, certificates. What `run`, `check` and a reload call. */
+/** From a file's name to a config: text, meaning, certificates. What `check` calls, and ready.ts for `run` and reloads. */
 import { err, ok, type Result } from '../../base/result.ts';
 import type { Env } from '../expand.ts';
 import { type LoadedConfig, loadConfig } from '../load.ts';
@@ -24,18 +24,31 @@ export interface LoadFileOptions {
 
 export async function loadConfigFile(
   file: string,
-  { env, now }: LoadFileOptions,
+  options: LoadFileOptions,
 ): Promise<Result<LoadedFile, readonly Problem[]>> {
+  const text = await readConfigText(file);
+  return text.ok ? loadConfigText(text.value, { ...options, file }) : text;
+}
+
+export async function readConfigText(file: string): Promise<Result<string, readonly Problem[]>> {
   const text = await readText(file);
-  if (!text.ok) return err([unreadable(file, text.error)]);
-  const loaded = loadConfig(text.value, { file, env });
+  return text.ok ? text : err([wholeFile(file, text.error)]);
+}
+
+/** What stands in the file is known already. */
+export async function loadConfigText(
+  text: string,
+  { file, env, now }: LoadFileOptions & { readonly file: string },
+): Promise<Result<LoadedFile, readonly Problem[]>> {
+  const loaded = loadConfig(text, { file, env });
   if (!loaded.ok) return loaded;
   const tls = await readTls(loaded.value, now);
   if (!tls.ok) return tls;
   const warnings = [...loaded.value.warnings, ...tls.value.warnings];
-  return ok({ ...loaded.value, ...tls.value, warnings, text: text.value });
+  return ok({ ...loaded.value, ...tls.value, warnings, text });
 }
 
-function unreadable(file: string, message: string): Problem {
+/** A problem of the file that stands at no place in it. */
+export function wholeFile(file: string, message: string): Problem {
   return { file, line: 0, column: 0, path: '', message, hint: null, source: '', severity: 'error' };
 }
