@@ -90,6 +90,7 @@ export class Failover {
       self: host.status().uid,
       now: host.now(),
       writesOverAt: (pool, unconfirmed) => host.writesOverAt(pool, unconfirmed),
+      openEpoch: (pool) => host.openEpoch(pool),
     });
     this.#hooks = new HookRunner({
       now: () => host.now(),

@@ -108,7 +108,9 @@ function stopOfOpen(core: Core, pool: Pool, record: PoolRecord): Stop | null {
   if (isDraining(core, pool)) return park('a switch of primary is about to begin');
   const failures = pool.reports.own(record.target!.node)?.failures ?? 0;
   if (failures >= suspectedFrom) return park(`${record.target!.node} failed ${failures} checks in a row`);
-  if (writesUnleased(core, pool)) return null;
+  // Nobody else is asked: after a restart the own log may be further than what is applied of it.
+  if (writesUnleased(core, pool))
+    return core.openEpoch(pool.name) === record.epoch ? null : park('the epoch is moving');
   if (pool.lease === null || core.now >= pool.lease.writeUntil)
     return hopesForQuorum(core) ? park('waits for a write lease') : refuse('no quorum: the write lease has run out');
   return null;

@@ -25,6 +25,9 @@ export interface Choice {
 /** Why a node is not taken whose url is another in most files, whoever wants it. */
 export const elsewhere = 'most members have not said that they have it at the same url';
 
+/** The only reason that is over when a failover is tried once more. */
+export const tried = 'was tried and failed';
+
 /** `reference`: the highest position that must not be lost; null: none is known. `loss`: what an operator gives up. */
 export interface Bounds {
   readonly reference: number | null;

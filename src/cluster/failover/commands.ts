@@ -4,6 +4,7 @@ import { pendingRecord, update } from './changes.ts';
 import { type Bounds, elsewhere, unfit } from './choice.ts';
 import type { CommandAnswer, CommandError, FailoverCommand, SwitchPlan } from './contract.ts';
 import { epochAbove } from './first.ts';
+import { lagging, markPrimary } from './lagging.ts';
 import type { PoolLead } from './lead.ts';
 import type { Allowed, EpochReason, PoolRecord, Target } from './model.ts';
 import { drainAll } from './watching.ts';
@@ -101,6 +102,10 @@ export function switchTo(lead: PoolLead, record: PoolRecord, { id, wish, reason 
   if (lost === null) return no({ kind: 'failed', why: `no such member: ${wish.lost.join(', ')}` });
   const picked = pick(lead, record, wish);
   if ('ok' in picked) return picked;
+  // Of a later moment nobody can know it.
+  const isNow = wish.at === null || wish.at <= lead.at.agreed;
+  const late = isNow && !wish.force ? lagging(lead, record, picked.target, wish.acceptLoss ?? 0) : null;
+  if (late !== null) return no({ kind: 'unfit', why: `${picked.target.node}: ${late}`, forcible: true });
   if (wish.dryRun) return yes(`${picked.target.node} would become primary`, picked.plan);
   if (wish.at !== null && wish.at > lead.at.agreed) {
     lead.propose(
@@ -227,6 +232,7 @@ function homeOf(lead: PoolLead, record: PoolRecord): string | null {
 /** What is due without that anybody asks now: a planned switch, and an automatic failback. */
 export function tendWishes(lead: PoolLead): void {
   const record = lead.record;
+  if (record?.phase === 'open') markPrimary(lead, record);
   if (record?.phase !== 'open' || lead.isBusy || lead.switching !== null) return;
   const { core, pool, policy } = lead;
   if (record.planned !== null) {

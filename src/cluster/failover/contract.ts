@@ -26,6 +26,8 @@ export interface FailoverOptions {
    * earlier leader to anybody; null if this member does not lead.
    */
   readonly writesOverAt: (pool: string, unconfirmed: readonly MemberId[]) => Millis | null;
+  /** The epoch in which writes may go as far as this member has accepted the log; null: in none (2.8). */
+  readonly openEpoch: (pool: string) => number | null;
   /** Only for tests that plant a fault. */
   readonly rules?: Partial<FailoverRules>;
 }

@@ -40,6 +40,7 @@ export class Core {
   readonly self: MemberId;
   readonly rules: FailoverRules;
   readonly writesOverAt: FailoverOptions['writesOverAt'];
+  readonly openEpoch: FailoverOptions['openEpoch'];
   readonly startedAt: Millis;
   now: Millis;
   view: ClusterView = nobody;
@@ -60,6 +61,7 @@ export class Core {
     this.hopesUntil = options.now + hopeMs;
     this.#viewAt = options.now;
     this.writesOverAt = options.writesOverAt;
+    this.openEpoch = options.openEpoch;
     this.rules = { ...safeRules, ...options.rules };
   }
 

@@ -5,7 +5,7 @@
 import type { MemberId, Millis } from '../../base/ids.ts';
 import { liveReference, settled } from './aftermath.ts';
 import type { At } from './changes.ts';
-import { type Bounds, type Candidate, type Choice, choose, elsewhere } from './choice.ts';
+import { type Bounds, type Candidate, type Choice, choose, elsewhere, tried } from './choice.ts';
 import type { CommandAnswer } from './contract.ts';
 import type { Core } from './core.ts';
 import { Fence, type Leavers } from './fence.ts';
@@ -77,6 +77,8 @@ export class PoolLead {
     readonly at: Millis;
     readonly said: boolean;
   } | null = null;
+  /** Where the primary was, the newest first (lagging.ts). */
+  marks: readonly { readonly epoch: number; readonly position: number; readonly at: Millis }[] = [];
   toldAt: Millis = 0;
   readonly since: Millis;
   #proposal: { readonly id: number; readonly step: number; readonly at: Millis } | null = null;
@@ -207,14 +209,14 @@ export class PoolLead {
     const { record, reports } = this.pool;
     if (!reports.isAgreed({ node, url })) return elsewhere;
     if (!candidate) return 'not a candidate, by its config';
-    if (record?.excluded.includes(node) === true) return 'was tried and failed';
     if (record?.returning.includes(node) === true)
       return 'was primary, and has not shown since that it knows its place: by its rejoin hook, by role and epoch in its health answer, or by recoveryWait of health';
     // An operator tells one member: its word counts, whoever looked at the node last.
     const unwanted = this.core.members.some(
       (member) => reports.of(node, member)?.wanted === false && this.hears(member),
     );
-    return unwanted ? 'in drain or maintenance' : null;
+    if (unwanted) return 'in drain or maintenance';
+    return record?.excluded.includes(node) === true ? tried : null;
   }
 
   /** Whether that member is known to be there. A leader that has just begun takes it for granted: who is will speak soon. */

@@ -7,8 +7,8 @@
  */
 import type { Millis } from '../../base/ids.ts';
 import { failedRecord, fromFailed, openRecord, pendingRecord, possiblyPromoted } from './changes.ts';
-import { unfit } from './choice.ts';
-import type { PoolLead, Switching } from './lead.ts';
+import { tried, unfit } from './choice.ts';
+import type { HookState, PoolLead, Switching } from './lead.ts';
 import type { HookStart, PoolRecord, Target } from './model.ts';
 
 /** After the fence candidates are looked at anew; this beyond a check's own time-out. */
@@ -186,9 +186,7 @@ function isLookedFor(lead: PoolLead, record: PoolRecord, node: string): boolean 
 function areHarmless(lead: PoolLead, record: PoolRecord): boolean {
   let harmless = true;
   for (const hook of possiblyPromoted(record)) {
-    const node = lead.pool.targetOf(hook.node);
-    const canDemote = node !== null && lead.policy.hooks.demote !== null;
-    const state = canDemote ? lead.hook('demote', node) : null;
+    const state = undo(lead, lead.pool.targetOf(hook.node));
     if (state?.at === 'ended' && state.ok) continue;
     const looked = state?.at === 'nobody' && isLookedFor(lead, record, hook.node);
     const undoing = state?.at === 'running' || looked;
@@ -205,6 +203,12 @@ function areHarmless(lead: PoolLead, record: PoolRecord): boolean {
     harmless = false;
   }
   return harmless;
+}
+
+/** null: there is no way. At another machine, which our file alone means, a demote would undo nothing. */
+function undo(lead: PoolLead, node: Target | null): HookState | null {
+  if (node === null || lead.policy.hooks.demote === null) return null;
+  return lead.pool.reports.isAgreed(node) ? lead.hook('demote', node) : { at: 'nobody' };
 }
 
 /** A demote that is still under way there could undo the promotion. */
@@ -299,7 +303,7 @@ export function tendFailed(lead: PoolLead): void {
   const fit = lead
     .candidates(-Infinity)
     .filter((candidate) => unfit({ ...candidate, barred: null }, lead.policy, { reference: null, loss: 0 }) === null);
-  const winner = fit.find(({ barred, node }) => barred === null || record.excluded.includes(node.id));
+  const winner = fit.find(({ barred }) => barred === null || barred === tried);
   if (winner === undefined) return lead.pool.wake(lead.core.now + 1000);
   const target = { node: winner.node.id, url: winner.node.url };
   lead.propose(

@@ -223,6 +223,11 @@ export class MemberHost {
     return this.#member.writesOverAt(pool, unconfirmed);
   }
 
+  /** The epoch in which writes may go as far as this member has accepted the log; null: in none. */
+  openEpoch(pool: string): number | null {
+    return this.#member.openEpoch(pool);
+  }
+
   /** Whether leadership may move to a member with a higher priority now. */
   mayMove(allowed: boolean): void {
     this.#step({ kind: 'mayMove', allowed });

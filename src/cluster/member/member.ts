@@ -108,6 +108,11 @@ export class Member {
     return this.#house?.grants.overAt(pool, unconfirmed) ?? null;
   }
 
+  /** The epoch in which writes may go as far as this member has accepted the log; null: in none (2.8). */
+  openEpoch(pool: string): number | null {
+    return this.#house?.agreement.openEpoch(pool) ?? null;
+  }
+
   /** Whether this member may answer reads of strong writes from its own state now. */
   mayRead(now: Millis): boolean {
     return this.#house?.agreement.raft.mayRead(now) ?? false;

@@ -110,4 +110,44 @@ describe('3.1 a leader whose file has a node elsewhere', () => {
     expect(lab.command(lab.leader!, { kind: 'adopt', pool, node: 'b' })()).toEqual(refused);
     expect(lab.record).toMatchObject({ epoch: 1, target: { node: 'a' } });
   });
+
+  const wrong = [nodeOf('a'), nodeOf('b', { url: 'http://wrong:3000' })];
+  const hooks = { promote: post('/promote'), demote: post('/demote'), rejoin: null };
+
+  /** Nobody has become primary: b may have been promoted, and the leader reads a wrong file. */
+  function failing(policy: PoolPolicy, a: Partial<NodeReport>): { lab: Lab; live: (ms: number) => void } {
+    const lab = running(3, policy);
+    const live = (ms: number): void => {
+      for (const until = lab.now + ms; lab.now < until; lab.pass(250)) {
+        lab.see('b');
+        lab.see('a', a);
+      }
+    };
+    for (const failures of [1, 3]) lab.see('a', { failures });
+    live(4000);
+    const run = lab.members.flatMap((member) => member.hooks).findLast(({ kind }) => kind === 'promote')!;
+    lab.give(lab.leader!, { kind: 'policies', policies: [{ ...policy, nodes: wrong }] });
+    lab.answerHook(run, { ok: false });
+    return { lab, live };
+  }
+
+  it('undoes no promotion by a demote at another machine', () => {
+    const { lab, live } = failing(policyOf({ hooks, maxAttempts: 1, retryAfter: 0 }), {});
+    live(20_000);
+    const demoted = lab.members
+      .flatMap((member) => member.hooks)
+      .filter(({ kind, epoch }) => kind === 'demote' && epoch > 2);
+    expect(demoted).toEqual([]);
+    expect(lab.record).toMatchObject({ epoch: 3, phase: 'failed', reason: 'return' });
+  });
+
+  it('does not take it when it tries out of FAILED what was tried before', () => {
+    const policy = policyOf({ hooks: { ...hooks, demote: null }, maxAttempts: 1, retryAfter: 10_000 });
+    const { lab, live } = failing(policy, { failures: 3 });
+    live(30_000);
+    expect(lab.record).toMatchObject({ epoch: 2, phase: 'failed', excluded: ['b'] });
+    lab.give(lab.leader!, { kind: 'policies', policies: [policy] });
+    live(3000);
+    expect(lab.record).toMatchObject({ epoch: 3, phase: 'pending', target: { node: 'b', url: 'http://b:3000' } });
+  });
 });

@@ -15,7 +15,7 @@ import type {
   NodeReport,
 } from '../../../src/cluster/failover/contract.ts';
 import { FailoverMachine } from '../../../src/cluster/failover/machine.ts';
-import type { PolicyNode, PoolPolicy, PoolRecord } from '../../../src/cluster/failover/model.ts';
+import { openEpochOf, type PolicyNode, type PoolPolicy, type PoolRecord } from '../../../src/cluster/failover/model.ts';
 import { isLegalStep } from '../../../src/cluster/replica/pool-steps.ts';
 
 export const pool = 'app';
@@ -66,6 +66,8 @@ export class LabMember {
   asked = 0;
   /** Takes no part: hears nothing, says nothing. */
   cut = false;
+  /** Its own log has an entry that moves the epoch, and that is not applied. */
+  moves = false;
   /** Gets leases. */
   leased = true;
   /** Writes its data threads hold, and what they passed on. */
@@ -81,6 +83,7 @@ export class LabMember {
       now: lab.now,
       rules: lab.rules,
       writesOverAt: () => (lab.leader === this ? lab.overAt() : null),
+      openEpoch: (name) => (this.moves ? null : openEpochOf(this.machine.status(name)?.record ?? null)),
     });
   }
 

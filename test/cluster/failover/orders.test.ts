@@ -117,6 +117,24 @@ describe('a switch', () => {
     },
   );
 
+  it('2.8 is not undone by a restart: who accepted it, and has applied less, writes in no epoch of before', () => {
+    const lab = running(3, policyOf({ mode: 'manual', withoutQuorum: 'continue' }));
+    const { record } = lab;
+    const [, , member] = lab.members;
+    expect(member!.board!.writeUntil).toBeGreaterThan(lab.now);
+    member!.moves = true;
+    // Its process begins: what its log says comes before what is applied, and maybe before anybody listens.
+    member!.machine.step(lab.now, { kind: 'policies', policies: [] });
+    member!.machine.step(lab.now, { kind: 'policies', policies: [member!.policy] });
+    lab.give(member!, { kind: 'records', records: [record!] });
+    lab.report(member!, 'a');
+    expect(member!.board!.writeUntil).toBe(0);
+    member!.moves = false;
+    lab.pass(1000);
+    lab.see('a');
+    expect(member!.board!.writeUntil).toBeGreaterThan(lab.now);
+  });
+
   it('out of FAILED whose proposal is refused is proposed again, and ends', () => {
     const lab = running(1, policyOf({ mode: 'manual' }));
     lab.members[0]!.held = { writing: 0, passed: 40 };

@@ -84,6 +84,7 @@ export class Unit {
       self: this.host.uid,
       now: this.host.now(),
       writesOverAt: (name, unconfirmed) => this.host.body?.writesOverAt(name, unconfirmed) ?? null,
+      openEpoch: (name) => memberOf(this.host)?.openEpoch(name) ?? null,
       rules: this.#world.rules,
     });
     this.machine.step(this.host.now(), { kind: 'policies', policies: this.#policies() });
