@@ -1,6 +1,8 @@
 /** What one change of primary leaves for the next: positions that were given up, and names that mean another machine now. */
 import { describe, expect, it } from 'vitest';
-import { type Lab, nodeOf, policyOf, pool, running } from './lab.ts';
+import type { NodeReport } from '../../../src/cluster/failover/contract.ts';
+import type { PoolPolicy } from '../../../src/cluster/failover/model.ts';
+import { type Lab, nodeOf, policyOf, pool, post, running } from './lab.ts';
 
 const three = [nodeOf('a'), nodeOf('b'), nodeOf('c', { priority: 50 })];
 const down = { failures: 3, detail: 'ECONNREFUSED' };
