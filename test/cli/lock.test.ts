@@ -119,6 +119,12 @@ describe('evenkeel lock run', () => {
     expect(missing.code).toBe(127);
     expect(missing.stderr).toBe('Cannot run evenkeel-no-such-command: there is no such command\n');
     expect(holderOf(api)).toBeNull();
+    // What the system refuses at once, and what no system is asked for: an empty name out of an unset variable.
+    for (const command of [`${mainFile}/x`, '']) {
+      const refused = await api.run('lock', 'run', 'job', '--', command);
+      expect([refused.code, refused.stderr], command).toEqual([126, expect.stringMatching(/^Cannot run .*\n$/)]);
+      expect(holderOf(api)).toBeNull();
+    }
     expect((await api.run('lock', 'run', 'job', '--ttl', '10', '--', 'true')).code).toBe(2);
     // The default as one would write it.
     expect((await api.run('lock', 'run', '--help')).stdout).toMatch(/default:\s+30s\)/);

@@ -36,23 +36,30 @@ const duration =
 function endOf(child: ChildProcess, command: string): Promise<number> {
   return new Promise((resolve, reject) => {
     child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
-    child.once('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        new CommandError(
-          `Cannot run ${command}: ${error.code === 'ENOENT' ? 'there is no such command' : error.message}`,
-          error.code === 'ENOENT' ? 127 : 126,
-        ),
-      ),
-    );
+    child.once('error', (error) => reject(cannotRun(command, error)));
   });
+}
+
+function cannotRun(command: string, { code, message }: NodeJS.ErrnoException): CommandError {
+  const isAbsent = code === 'ENOENT';
+  const what = command === '' ? 'a command without a name' : command;
+  return new CommandError(
+    `Cannot run ${what}: ${isAbsent ? 'there is no such command' : message}`,
+    isAbsent ? 127 : 126,
+  );
 }
 
 async function underLock(lock: HeldLock, name: string, command: readonly string[]): Promise<number> {
   const [file = '', ...args] = command;
-  const child = spawn(file, args, {
-    stdio: 'inherit',
-    env: { ...process.env, EVENKEEL_LOCK_NAME: name, EVENKEEL_LOCK_TOKEN: String(lock.token) },
-  });
+  const env = { ...process.env, EVENKEEL_LOCK_NAME: name, EVENKEEL_LOCK_TOKEN: String(lock.token) };
+  let child: ChildProcess;
+  try {
+    child = spawn(file, args, { stdio: 'inherit', env });
+  } catch (error) {
+    // Some refusals are thrown, others are an event of the child.
+    await lock.release();
+    throw cannotRun(file, error as NodeJS.ErrnoException);
+  }
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   const ignore = (): void => {}; // a terminal's Ctrl-C reaches the command by itself
   process.on('SIGTERM', forward).on('SIGHUP', forward).on('SIGINT', ignore);
