@@ -36,7 +36,20 @@ export interface Ask {
   readonly timeoutMs?: number;
 }
 
-function begin(target: AdminTarget, ask: Ask, onAnswer: (incoming: IncomingMessage) => void): ClientRequest {
+interface Asking {
+  readonly answered: (incoming: IncomingMessage) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+function begin(target: AdminTarget, ask: Ask, { answered, failed }: Asking): void {
+  try {
+    sendOff(target, ask, answered).on('error', failed);
+  } catch (error) {
+    failed(error); // an address or a token that no request can carry
+  }
+}
+
+function sendOff(target: AdminTarget, ask: Ask, onAnswer: Asking['answered']): ClientRequest {
   const { method = 'GET', path, body, timeoutMs = defaultTimeoutMs } = ask;
   const unix = target.address.startsWith('unix:') ? target.address.slice('unix:'.length) : null;
   const url = unix === null ? urlOf(target.address, path) : new URL(path, 'http://localhost');
@@ -60,10 +73,9 @@ function begin(target: AdminTarget, ask: Ask, onAnswer: (incoming: IncomingMessa
 
 const send = (target: AdminTarget, ask: Ask): Promise<Answer> =>
   new Promise((resolve, reject) => {
-    const outgoing = begin(target, ask, (incoming) => {
-      text(incoming).then((body) => resolve({ status: incoming.statusCode ?? 0, body }), reject);
-    });
-    outgoing.on('error', reject);
+    const answered = (incoming: IncomingMessage): void =>
+      void text(incoming).then((body) => resolve({ status: incoming.statusCode ?? 0, body }), reject);
+    begin(target, ask, { answered, failed: reject });
   });
 
 const reasonOf = (error: unknown): string => {
@@ -96,31 +108,39 @@ export async function askAdmin(target: AdminTarget, ask: Ask): Promise<Answered>
 }
 
 function understood(target: AdminTarget, path: string, { status, body }: Answer): Answered {
-  if (status === 401 || status === 403) {
+  if (status === 401) {
     const advice = 'Give its token with --token or in EVENKEEL_ADMIN_TOKEN.';
     throw unreachable(target, path, `it answers ${status}. ${advice}`);
   }
+  let json: unknown;
   try {
-    return { status, json: JSON.parse(body) as unknown };
+    json = JSON.parse(body);
   } catch {
     const what = status === 200 ? 'its answer is not JSON' : `it answers ${status}`;
     throw unreachable(target, path, `${what}. Is that evenkeel's admin address?`);
   }
+  if (status === 403) throw unreachable(target, path, `it answers 403. ${whyIn(json)}`);
+  return { status, json };
+}
+
+/** Of a problem; no token helps against a Host that is not allowed. */
+function whyIn(json: unknown): string {
+  const { title, detail } = (json ?? {}) as Readonly<Record<string, unknown>>;
+  return typeof title === 'string' ? `${title}: ${String(detail)}` : "Is that evenkeel's admin address?";
 }
 
 /** The bytes of a good answer to a GET, or the answer that it was instead. Throws as askAdmin does. */
 export function readBytes(target: AdminTarget, path: string): Promise<Buffer | Answered> {
   return new Promise((resolve, reject) => {
-    const fail = (error: unknown): void => reject(notRunning(target, path, error));
-    const outgoing = begin(target, { path, timeoutMs: 60_000 }, (incoming) => {
-      buffer(incoming)
+    const failed = (error: unknown): void => reject(notRunning(target, path, error));
+    const answered = (incoming: IncomingMessage): void =>
+      void buffer(incoming)
         .then((body) => {
           const { statusCode: status = 0 } = incoming;
           return status === 200 ? body : understood(target, path, { status, body: body.toString() });
         })
-        .then(resolve, fail);
-    });
-    outgoing.on('error', fail);
+        .then(resolve, failed);
+    begin(target, { path, timeoutMs: 60_000 }, { answered, failed });
   });
 }
 
@@ -141,13 +161,12 @@ export function readEvents(
   sink: (event: string, data: unknown) => void,
 ): Promise<Answered | null> {
   return new Promise((resolve, reject) => {
-    const fail = (error: unknown): void => reject(notRunning(target, path, error));
-    // A line comes every 15 s at least.
-    const outgoing = begin(target, { path, timeoutMs: 60_000 }, (incoming) => {
+    const failed = (error: unknown): void => reject(notRunning(target, path, error));
+    const answered = (incoming: IncomingMessage): void => {
       const { statusCode: status = 0 } = incoming;
       if (status !== 200) {
         const refused = text(incoming).then((body) => understood(target, path, { status, body }));
-        return refused.then(resolve, fail);
+        return void refused.then(resolve, failed);
       }
       let rest = '';
       incoming.setEncoding('utf8').on('data', (chunk: string) => {
@@ -155,15 +174,19 @@ export function readEvents(
         rest = blocks.pop() ?? '';
         for (const block of blocks) tellEvent(block, sink);
       });
-      incoming.on('error', fail);
+      incoming.on('error', failed);
       incoming.on('end', () => resolve(null));
-    });
-    outgoing.on('error', fail);
+    };
+    // A line comes every 15 s at least.
+    begin(target, { path, timeoutMs: 60_000 }, { answered, failed });
   });
 }
 
 function tellEvent(block: string, sink: (event: string, data: unknown) => void): void {
-  const field = (name: string): string | null => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1] ?? null;
+  // Only a line feed ends a line here: JSON may hold other characters that end one elsewhere.
+  const lines = block.split('\n');
+  const field = (name: string): string | null =>
+    lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2) ?? null;
   const [event, data] = [field('event'), field('data')];
   if (event !== null && data !== null) sink(event, JSON.parse(data));
 }

@@ -60,4 +60,22 @@ describe('evenkeel state', () => {
     expect((await child.exit).code).toBe(1);
     expect(child.stderr).toEqual(['The watch has ended: closed.']);
   });
+
+  it('watch prints values with any character in them', async () => {
+    const api = await clusterApi();
+    const child = testScope().own(new Child(mainFile, { args: ['state', 'watch', '--json', '--admin', api.admin] }));
+    await until('the begin', () => child.stdout.length === 1);
+    const value = 'line\u2028paragraph\u2029feed\r\n\n\u0085\u0000';
+    await api.cluster.coordinator.kv.set('a', new TextEncoder().encode(JSON.stringify(value)));
+    await until('the change', () => child.stdout.length > 1 || child.exited !== null);
+    expect(JSON.parse(child.stdout[1] ?? child.stderr.join('\n'))).toMatchObject({ key: 'a', value });
+  });
+
+  it('a token that no request can carry is told in one line', async () => {
+    const api = await clusterApi();
+    for (const command of [['get', 'a'], ['watch']]) {
+      const { code, stderr } = await api.run('state', ...command, '--token', 'a\nb');
+      expect([code, stderr], command[0]).toEqual([4, expect.stringMatching(/^Cannot read .*authorization.*\n$/)]);
+    }
+  });
 });

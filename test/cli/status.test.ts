@@ -64,6 +64,10 @@ describe('evenkeel status', () => {
     const locked = await cli(['status', '--admin', await adminApi(answering({}, 401))]);
     expect(locked).toMatchObject({ code: 4, stdout: '' });
     expect(locked.stderr).toContain('--token');
+    const why = { title: 'Host not allowed', detail: 'ask by an IP address' };
+    const elsewhere = await cli(['status', '--admin', await adminApi(answering(why, 403))]);
+    expect(elsewhere).toMatchObject({ code: 4, stdout: '' });
+    expect(elsewhere.stderr).toMatch(/it answers 403\. Host not allowed: ask by an IP address\n$/);
     const other = await cli(['status', '--admin', await adminApi((_request, response) => void response.end('<html>'))]);
     expect(other).toMatchObject({ code: 4, stdout: '' });
     const shape = await cli(['status', '--admin', await adminApi(answering({ hello: 1 }))]);
