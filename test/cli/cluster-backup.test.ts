@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { testScope } from '../helpers/scope.ts';
@@ -31,6 +31,10 @@ describe('evenkeel cluster recover and restore', () => {
     expect([nothing.code, nothing.stderr]).toEqual([1, expect.stringContaining("there is no member's state in")]);
     const restored = await cli(['cluster', 'restore', join(folder, 'no-file'), '--data-dir', join(folder, 'none')]);
     expect([restored.code, restored.stderr]).toEqual([1, expect.stringContaining("can't be read: ENOENT")]);
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    const noFolder = await cli(['cluster', 'recover', '--data-dir', file]);
+    expect([noFolder.code, noFolder.stderr]).toEqual([1, expect.stringMatching(/^[^\n]*file[^\n]*\n$/)]);
     const config = await cli(['cluster', 'recover', '-c', join(folder, 'no.yaml')]);
     expect([config.code, config.stderr]).toEqual([1, expect.stringContaining('--data-dir names the folder')]);
   });

@@ -63,12 +63,19 @@ function within<T>(path: string, act: (store: JournalStore) => Result<T, string>
 
 /** Refused while a process runs on the folder. */
 export function look(path: string): Result<Holding, string> {
-  if (!holdsJournal(path)) return err(nothingIn(path));
-  return within(path, ({ restored }) => holdingOf(path, restored));
+  const fault = folderFault(path);
+  return fault === null ? within(path, ({ restored }) => holdingOf(path, restored)) : err(fault);
 }
 
-const nothingIn = (path: string): string =>
-  `there is no member's state in ${path}: name the dataDir of the member's config`;
+/** Why nothing can be read from there; null if it can be tried. */
+function folderFault(path: string): string | null {
+  const what = "name the dataDir of the member's config";
+  try {
+    return holdsJournal(path) ? null : `there is no member's state in ${path}: ${what}`;
+  } catch (error) {
+    return `${path} can't be read as a data folder: ${(error as Error).message}; ${what}, as a user who may read it`;
+  }
+}
 
 function holdingOf(path: string, restored: Restored): Result<Holding, string> {
   const fact = restored.facts.cluster ? readCluster(restored.facts.cluster) : null;
@@ -118,7 +125,8 @@ export const backupOf = ({ cluster, last, state }: Holding, takenAt: string): Ba
 export function recover(path: string, wall: number): Result<Begun, string> {
   const mark = oldCopyMark(path);
   if (mark !== null) return err(`${mark}; if this copy is all that is left: take a backup of it, and restore that`);
-  if (!holdsJournal(path)) return err(nothingIn(path));
+  const fault = folderFault(path);
+  if (fault !== null) return err(fault);
   return within(path, (store) => {
     const found = holdingOf(path, store.restored);
     if (!found.ok) return found;
