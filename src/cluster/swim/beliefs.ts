@@ -135,8 +135,9 @@ export class Beliefs {
   #renew(member: Member, claim: Claim, hearing: Hearing): void {
     const { self, list, counts, order, suspicions, doubt } = this.#core;
     const sameBoot = claim.boot === member.claim.boot;
-    if (sameBoot && !sameProcess(claim, member.claim))
-      return this.#conflicts.refuse('id', member.claim, { claimed: claim, now: hearing.now });
+    const moved = sameBoot && !sameProcess(claim, member.claim);
+    // One that is dead takes the number of its start from nobody: it may have been a copy of this one's data folder.
+    if (moved && member.living) return this.#conflicts.refuse('id', member.claim, { claimed: claim, now: hearing.now });
     const from = sameBoot ? member.incarnation : 0;
     if (claim.boot > member.claim.boot + leapMax || claim.incarnation > from + leapMax) {
       counts.refused.leap++;
@@ -150,7 +151,7 @@ export class Beliefs {
     list.setClaim(member, claim);
     suspicions.clear(claim.id);
     if (status !== 'alive') list.setStatus(member, 'alive', hearing.now);
-    if (!sameBoot) forgetBoot(member);
+    if (!sameBoot || moved) forgetBoot(member);
     member.accuser = null;
     order.add(member);
     this.#tellRenewal(before, claim, status);

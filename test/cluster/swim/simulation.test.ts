@@ -180,6 +180,19 @@ describe('lies', () => {
       .find((view) => view.claim.id === idOf(1));
     expect(held?.claim.address).toBe(addressOf(1));
   });
+
+  it('a copy that is dead keeps the number of its start from nobody: the member itself starts with it, and is whole', () => {
+    const world = new World({ members: 3 }).formed();
+    world.net.crash(world.host(2));
+    const copy = world.start(7, { id: idOf(2), name: 'm2', boot: 2 });
+    world.join(copy, 0);
+    world.until(() => world.status(2, 0) === 'alive' && world.status(2, 1) === 'alive', 30 * second);
+    world.net.crash(copy);
+    world.until(() => world.status(2, 0) === 'dead' && world.status(2, 1) === 'dead', minute);
+    world.hosts[2] = world.start(2, { boot: 2 });
+    world.join(world.host(2), 0, 1);
+    expect(world.until(() => world.whole(), minute)).toBeLessThan(minute);
+  });
 });
 
 describe('a member that leaves', () => {
