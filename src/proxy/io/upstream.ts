@@ -65,6 +65,8 @@ export class Upstream extends Timed {
   #session: Buffer | null = null;
   /** The buffer that the handle reads into now. */
   #handed: Buffer | null = null;
+  /** No longer wanted, but still what the handle reads into: it changes over after a read, and then only. */
+  #leaving: StreamBuffer | null = null;
 
   constructor(node: UpstreamNode) {
     super();
@@ -123,6 +125,7 @@ export class Upstream extends Timed {
     const wanted = this.stream === null ? this.#context.shared : this.stream.bytes;
     if (this.#handed === wanted && this.state !== 'connecting') return null;
     this.#handed = wanted;
+    this.#detachLeaving();
     return wanted;
   }
 
@@ -196,8 +199,16 @@ export class Upstream extends Timed {
   }
 
   useShared(): void {
-    this.stream?.detach();
+    const { stream } = this;
+    if (stream === null) return;
     this.stream = null;
+    if (stream.bytes === this.#handed) this.#leaving = stream;
+    else stream.detach();
+  }
+
+  #detachLeaving(): void {
+    this.#leaving?.detach();
+    this.#leaving = null;
   }
 
   /** Tells the user that there will be no connection. */
@@ -238,9 +249,10 @@ export class Upstream extends Timed {
     this.state = 'closed';
     this.user = null;
     this.#context.wheel.remove(this);
-    this.useShared();
     this.#context.addToThread(threadCell.upstreams, -1);
     this.socket.destroy();
+    this.useShared();
+    this.#detachLeaving();
   }
 }
 
