@@ -322,7 +322,8 @@ export class PoolLead {
       return;
     }
     pool.wake(overAt);
-    if (core.now < known.toldAt + runAgainMs || core.now >= endsAt) return pool.wake(known.toldAt + runAgainMs);
+    if (core.now >= endsAt) return;
+    if (core.now < known.toldAt + runAgainMs) return pool.wake(known.toldAt + runAgainMs);
     const { record } = pool;
     if (record === null) return;
     const runner = hook.runner as MemberId;

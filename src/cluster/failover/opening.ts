@@ -290,7 +290,10 @@ export function tendFailed(lead: PoolLead): void {
   if (lead.isBusy) return;
   if (lead.switching !== null && record.epoch === lead.switching.from) return leaveFailed(lead, record, lead.switching);
   if (lead.policy.mode !== 'automatic' || !record.automatic || record.last === null) return;
+  // Why nobody could be promoted is what is shown, not what this waits for.
+  const { reason } = lead;
   lead.fencedAt ??= isFenced(lead, record) ? lead.core.now : null;
+  lead.reason = reason;
   const old = record.last.target;
   const promotedOthers = possiblyPromoted({ ...record, target: old }).length > 0;
   if (lead.isUp(old) && !promotedOthers)

@@ -19,7 +19,7 @@ export function stateOf(core: Core, pool: Pool, lead: PoolLead): Named {
     case 'pending':
       return { state: 'FAILING_OVER', reason: lead.reason };
     case 'failed':
-      return { state: 'FAILED', reason: lead.reason };
+      return { state: 'FAILED', reason: lead.reason || 'no node could be made primary: the history says why' };
     case 'undecided':
       return { state: 'FAILED', reason: lead.reason || 'its nodes disagree about who is primary: adopt one' };
     case 'open':

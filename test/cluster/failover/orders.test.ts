@@ -1,7 +1,7 @@
 /** Orders of events in which a change of primary went wrong by no fault of a single rule. */
 import { describe, expect, it } from 'vitest';
 import type { FailoverCommand } from '../../../src/cluster/failover/contract.ts';
-import { type Lab, nodeOf, policyOf, pool, running } from './lab.ts';
+import { type Lab, nodeOf, policyOf, pool, post, running } from './lab.ts';
 
 const wish: Extract<FailoverCommand, { kind: 'switch' }> = {
   ...{ kind: 'switch', pool, target: 'b', at: null, dryRun: false, force: false, acceptLoss: null, lost: [] },
@@ -200,6 +200,29 @@ describe('a leader that has just begun', () => {
     lab.lead(next!);
     lab.pass(1);
     expect(lab.record).toMatchObject({ epoch: 2, target: { node: 'c' } });
+  });
+});
+
+describe('a hook that gives no answer', () => {
+  it('keeps nobody awake while its last moment passes', () => {
+    const lab = running(1, policyOf({ hooks: { promote: post('/promote', 3000), demote: null, rejoin: null } }));
+    lab.see('a', { failures: 3 });
+    // The lab says so if it is asked to wake the machine at once again and again.
+    live(lab, 2900, { a: { failures: 3 }, b: {} });
+    lab.pass(200);
+    expect(lab.record!.phase).toBe('failed');
+  });
+
+  it('FAILED says why also when another leads', () => {
+    const lab = running(3);
+    for (const member of lab.members) member.held = { writing: 0, passed: 10 };
+    lab.see('b', { position: 8 });
+    lab.see('a', { failures: 3 });
+    lab.pass(500);
+    expect(lab.leader!.status).toMatchObject({ state: 'FAILED' });
+    lab.lead(lab.members[1]!);
+    lab.pass(1500);
+    for (const { status } of lab.members) expect(status.reason).toContain('the history says why');
   });
 });
 
