@@ -1,6 +1,7 @@
 /** The agreed keys: get, list, put, compare and swap, delete. */
 import type { Context } from 'hono';
-import type { Condition } from '../../cluster/replica/model.ts';
+import type { Bytes } from '../../base/ids.ts';
+import type { Condition, KvEntry } from '../../cluster/replica/model.ts';
 import { param } from '../changes.ts';
 import { json, problemResponse, shortened } from '../problem.ts';
 import type { HaActions } from './actions.ts';
@@ -38,6 +39,19 @@ export function getKey(ha: HaActions, context: Context): Response | Promise<Resp
   );
 }
 
+/** Values in one page: more of them would hold up this thread, and with it the member's words to the others. */
+const pageBytes: Bytes = 2 * 1024 * 1024;
+
+/** As many as fit, one at least. */
+function pageOf(entries: readonly KvEntry[]): readonly KvEntry[] {
+  let bytes = 0;
+  const end = entries.findIndex(({ value }, at) => {
+    bytes += value.byteLength;
+    return at > 0 && bytes > pageBytes;
+  });
+  return end === -1 ? entries : entries.slice(0, end);
+}
+
 export function listKeys(ha: HaActions, context: Context): Response | Promise<Response> {
   const asked = askedOf(context);
   const prefix = asked.text('prefix', '');
@@ -50,11 +64,11 @@ export function listKeys(ha: HaActions, context: Context): Response | Promise<Re
   if (wrong !== null) return problemResponse(wrong);
   return ha.coordinator.kv.list(prefix, { consistency, max, ...after }).then(
     answered(ha, (read) => {
-      const { entries, more } = read.value;
+      const entries = pageOf(read.value.entries);
       return json({
         prefix,
         entries: entries.map((entry) => entryShown(entry, encoding)),
-        more,
+        more: read.value.more || entries.length < read.value.entries.length,
         revision: read.revision,
         freshness: freshnessOf(read),
       });

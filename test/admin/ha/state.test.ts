@@ -130,6 +130,20 @@ describe('compare and swap', () => {
 });
 
 describe('the list of keys', () => {
+  it('comes in pages of 2 MiB at most, so that nobody holds up the member by reading much; at least one key each', async () => {
+    const keys = Array.from({ length: 7 }, (_, i) => `large/${i}`);
+    const value = new Uint8Array(600 * 1024);
+    for (const key of keys) await cluster.coordinator.kv.set(key, value);
+    await cluster.coordinator.kv.set('large/7', new Uint8Array(1024 * 1024));
+    const pages: string[][] = [];
+    for (let after = ''; pages.length < 10; after = pages.at(-1)?.at(-1) ?? '') {
+      const page = (await get(`state?prefix=large/${after === '' ? '' : `&after=${after}`}`)).json;
+      pages.push((page['entries'] as { readonly key: string }[]).map(({ key }) => key));
+      if (page['more'] !== true) break;
+    }
+    expect(pages).toEqual([keys.slice(0, 3), keys.slice(3, 6), ['large/6', 'large/7']]);
+  });
+
   it('is in order, by prefix, in pages', async () => {
     for (const key of ['b', 'a%2F2', 'a%2F1', 'a%2F3']) await put(key, { value: key });
     const page = (await get('state?prefix=a/&max=2')).json;
