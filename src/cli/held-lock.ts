@@ -17,6 +17,8 @@ export interface LockWish {
 }
 
 const askTimeoutMs = 5000;
+/** A member that did not hear how a wait ended says so within this, after a hundredth more than its time. */
+const unheardMs = 5000;
 
 const fields = ({ json }: Answered): Fields => (typeof json === 'object' && json !== null ? (json as Fields) : {});
 
@@ -48,7 +50,8 @@ export class HeldLock {
     const { owner, ttlMs, waitMs } = wish;
     try {
       const body = { owner, ttlMs, waitMs };
-      const granted = await askAdmin(target, { method: 'POST', path, body, timeoutMs: askTimeoutMs + waitMs });
+      const timeoutMs = askTimeoutMs + (waitMs === 0 ? 0 : waitMs * 1.01 + unheardMs);
+      const granted = await askAdmin(target, { method: 'POST', path, body, timeoutMs });
       if (granted.status !== 200) throw refusalOf(fields(granted), granted.status);
       const token = Number(fields(granted)['token']);
       // It may have been granted long after it was asked for: held from here on is what this answer says.

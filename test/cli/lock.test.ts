@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Child } from '../helpers/child.ts';
 import { until } from '../helpers/poll.ts';
 import { testScope } from '../helpers/scope.ts';
-import { mainFile } from './cli.ts';
+import { cli, mainFile } from './cli.ts';
 import { type ClusterApi, clusterApi } from './cluster-api.ts';
 
 const node = (script: string): string[] => ['--', process.execPath, '-e', script];
@@ -111,6 +113,22 @@ describe('evenkeel lock run', () => {
     await until('a waiter', () => queued() === 1);
     waiting.kill('SIGKILL');
     await until('nobody waits', () => queued() === 0);
+  });
+
+  it('waits for the answer of a member that did not hear in time how the wait ended', async () => {
+    const detail = 'the outcome is unknown';
+    // As a member does that was cut off meanwhile: 5 s and a hundredth after the time.
+    const server = createServer((request, response) => {
+      response.statusCode = request.method === 'POST' ? 504 : 200;
+      const answer = (): void => void response.end(JSON.stringify({ title: 'Outcome unknown', detail }));
+      if (request.method === 'POST') setTimeout(answer, 6010);
+      else answer();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    testScope().own({ stop: () => void server.close() });
+    const admin = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const ended = await cli(['lock', 'run', 'job', '--wait', '1s', '--admin', admin, ...node('')]);
+    expect(ended).toMatchObject({ code: 1, stderr: `Outcome unknown: ${detail}\n` });
   });
 
   it('exits 127 for a command that is not there and frees the lock, 2 for a bad command line', async () => {
