@@ -12,9 +12,15 @@ interface World {
   readonly nodes: readonly ReplicaNode[];
 }
 
-async function start(scope: Scope, failover: object = {}): Promise<World> {
-  const nodes = await startReplicaNodes(scope, ['a', 'b', 'c']);
-  const ek = await startEvenkeel(scope, { pools: { app: poolOf(nodes, failover) }, dataDir: await scope.folder() });
+/** `lags`: of what each node shows, ms. `more`: of the pool. */
+async function start(
+  scope: Scope,
+  failover: object = {},
+  { lags = [], more = {} }: { readonly lags?: readonly number[]; readonly more?: object } = {},
+): Promise<World> {
+  const nodes = await startReplicaNodes(scope, ['a', 'b', 'c'], { lags });
+  const app = { ...poolOf(nodes, failover), ...more };
+  const ek = await startEvenkeel(scope, { pools: { app }, dataDir: await scope.folder() });
   await until('a primary', async () => (await shown(ek)).writes.sent, patient);
   await until(
     'NORMAL, with all nodes',
@@ -62,6 +68,20 @@ describe('a switch', () => {
       expect([status, text]).toEqual([409, expect.stringMatching(/b: .*"forcible":false/s)]);
     }
     expect(await shown(ek)).toMatchObject({ primary: 'a', epoch: 1 });
+  });
+
+  it('to a node that is far behind is 409 with the reason, and no write waits for it', async () => {
+    // What is asked for here is known after a time that grows with each of these.
+    const more = { health: { path: '/health', interval: '500ms', timeout: '5s' } };
+    const { ek } = await start(testScope(), { switchTimeout: '2s' }, { lags: [0, 3_600_000, 0], more });
+    const write = (): Promise<Response> => fetch(`http://127.0.0.1:${ek.port}/write?id=one`, { method: 'POST' });
+    expect((await write()).status).toBe(200);
+    const to = (targetNodeId: string, dryRun: boolean) => ask(ek, { pool: 'app', targetNodeId, dryRun });
+    await until('b is known to be far behind', async () => (await to('b', true))[0] === 409, patient);
+    const [status, text] = await to('b', false);
+    expect([status, text]).toEqual([409, expect.stringMatching(/b: it is at 0, and a was at 1 .* would not catch up/)]);
+    expect(await shown(ek)).toMatchObject({ primary: 'a', epoch: 1, writes: { sent: true } });
+    expect((await to('c', false))[0]).toBe(200);
   });
 
   it('without a quorum is 503, also for who asked as it was lost', async () => {
