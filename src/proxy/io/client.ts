@@ -395,7 +395,9 @@ export class Client extends Timed {
     const exchange = this.#exchange!;
     if (exchange.body.complete && exchange.route?.row.abortOnFin !== true) return;
     exchange.clientGone();
-    this.socket.destroy();
+    // It may read on.
+    if (exchange.answered) this.cut();
+    else this.socket.destroy();
   }
 
   closed(): void {

@@ -134,6 +134,12 @@ export class Listener implements ClientListener {
   }
 
   #take(socket: Socket, secure: SecureFacts | null): void {
+    // Asked for now, it stays known. One that was reset has none any more, but may have sent a request: nodes would get that
+    // as one from nowhere, and so would the log.
+    if (this.port !== '' && socket.remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
     try {
       new Client(socket, this, this.#context).secure = secure;
     } catch (error) {
