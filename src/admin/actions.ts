@@ -18,9 +18,11 @@ import type { ProblemAnswer } from './problem.ts';
 export interface AdminActions {
   /** Asked anew for each request, so that a reload can change the token. */
   access(): AdminAccess;
-  /** From createObserver(). */
+  /** From createObserver(): looked at in the same turn. */
   stats(): Stats;
-  readonly metrics: { readonly contentType: string; render(): Promise<string> };
+  /** JSON of all of it, or of its pools, begun after it was asked for; whoever asks meanwhile shares the next. */
+  statsBytes(part: 'all' | 'pools'): Promise<Uint8Array<ArrayBuffer>>;
+  readonly metrics: { readonly contentType: string; bytes(): Promise<Uint8Array<ArrayBuffer>> };
   readiness(): ReadinessFacts;
   /** JSON of the config in force, secrets already replaced (by config's own redaction). */
   redactedConfig(): string;

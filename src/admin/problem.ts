@@ -19,8 +19,11 @@ export const fixedFields = { 'cache-control': 'no-store', 'x-content-type-option
 export const json = (value: unknown, status = 200): Response => jsonText(JSON.stringify(value), status);
 
 /** The same of JSON that is made already. */
-export const jsonText = (text: string, status = 200): Response =>
-  new Response(`${text}\n`, {
+export const jsonText = (text: string, status = 200): Response => jsonBody(`${text}\n`, status);
+
+/** With its last line's end. */
+export const jsonBody = (body: string | Uint8Array<ArrayBuffer>, status = 200): Response =>
+  new Response(body, {
     status,
     headers: { ...fixedFields, 'content-type': 'application/json' },
   });

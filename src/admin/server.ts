@@ -13,7 +13,7 @@ import type { Endpoint } from './endpoint.ts';
 import { haEndpoints, isHaPath } from './ha/endpoints.ts';
 import { failoverEndpoints } from './ha/failover-endpoints.ts';
 import type { HaOptions } from './ha/room.ts';
-import { fixedFields, json, jsonText, problemResponse, shortened } from './problem.ts';
+import { fixedFields, json, jsonBody, jsonText, problemResponse, shortened } from './problem.ts';
 import { healthOf, readinessOf } from './readiness.ts';
 
 export interface AdminOptions extends HaOptions {
@@ -79,12 +79,14 @@ function endpoints(options: AdminOptions): readonly Endpoint[] {
       const health = healthOf(actions.readiness(), actions.stats());
       return json(health, health.status === 'not-ready' ? 503 : 200);
     }),
-    get('/stats', 'everything that is counted, with states and reasons', () => json(actions.stats())),
+    get('/stats', 'everything that is counted, with states and reasons', () =>
+      actions.statsBytes('all').then((body) => jsonBody(body)),
+    ),
     get('/metrics', 'the same for Prometheus', () =>
       actions.metrics
-        .render()
+        .bytes()
         .then(
-          (text) => new Response(text, { headers: { ...fixedFields, 'content-type': actions.metrics.contentType } }),
+          (page) => new Response(page, { headers: { ...fixedFields, 'content-type': actions.metrics.contentType } }),
         ),
     ),
     get('/api/version', 'version of evenkeel and of the config in force', () => {
@@ -92,7 +94,7 @@ function endpoints(options: AdminOptions): readonly Endpoint[] {
       return json({ version: own.version, config: config.version, uptimeSeconds: own.uptimeSeconds });
     }),
     get('/api/config', 'the config in force, secrets left out', () => jsonText(actions.redactedConfig())),
-    get('/api/pools', 'pools with their nodes', () => json({ pools: actions.stats().pools })),
+    get('/api/pools', 'pools with their nodes', () => actions.statsBytes('pools').then((body) => jsonBody(body))),
     get('/api/pools/:pool', 'one pool', (context) => {
       const found = findPool(actions.stats().pools, param(context, 'pool'));
       return 'status' in found ? problemResponse(found) : json(found.pool);

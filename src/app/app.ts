@@ -58,6 +58,10 @@ export class App {
   readonly #observer: Observer;
   readonly #door: AdminDoor;
   readonly #reloads = new OneAtATime(() => this.#reload());
+  readonly #stats = {
+    all: new OneAtATime(() => this.#observer.statsBytes('all')),
+    pools: new OneAtATime(() => this.#observer.statsBytes('pools')),
+  };
   readonly #ended = new AbortController();
   #onReload: () => void = () => {};
   #member: ClusterMember | null = null;
@@ -386,7 +390,8 @@ export class App {
         address: this.#door.address ?? this.config.admin.address,
         hosts: [hostname().toLowerCase()],
       }),
-      stats: () => this.stats(),
+      stats: () => this.#observer.view(),
+      statsBytes: (part) => this.#stats[part].run(),
       metrics: this.#observer.metrics,
       readiness: () => this.#readiness(),
       redactedConfig: () => this.#control.loaded.shown,

@@ -1,6 +1,6 @@
 /**
- * Reloads, one at a time. While one runs, all further wishes become one more: the config is read again after the last
- * of them, and each asker gets the answer of a reading that began after it asked.
+ * Reloads and readings of the stats, one at a time. While one runs, all further wishes become one more: it begins after
+ * the last of them, and each asker gets the answer of a reading that began after it asked.
  */
 export class OneAtATime<T> {
   readonly #work: () => Promise<T>;

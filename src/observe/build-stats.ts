@@ -11,6 +11,7 @@ import type {
   ObservedListener,
   ObservedNode,
   ObservedPool,
+  ObservedRoute,
   ObservedState,
   ObservedThread,
 } from './source.ts';
@@ -30,21 +31,75 @@ interface From {
 }
 
 export function buildStats(state: ObservedState, from: From): Stats {
-  const { board, activity } = from;
+  const view = viewStats(state, from);
+  return { ...view, pools: view.pools.map((pool) => ({ ...pool })) };
+}
+
+/**
+ * The same for who looks at once: nodes and routes may be thousands, and most who ask want few of them, so each pool's
+ * nodes, and the routes, are read when they are first looked at.
+ */
+export function viewStats(state: ObservedState, from: From): Stats {
+  let routes: Stats['routes'] | null = null;
+  return {
+    ...headStats(state, from),
+    pools: state.pools.map((pool) => poolStats(pool, from)),
+    get routes() {
+      routes ??= state.routes.map((route) => routeStats(route, from));
+      return routes;
+    },
+    refused: refused(from.board),
+  };
+}
+
+/** JSON of the same in pieces, none of which is long work. The numbers are as new as the moment of their piece. */
+export function* statsText(state: ObservedState, from: From): Generator<string, void> {
+  yield `${unclosed(headStats(state, from))},"pools":`;
+  yield* poolsText(state, from);
+  yield ',"routes":';
+  yield* listText(state.routes, (route) => routeStats(route, from));
+  yield `,"refused":${JSON.stringify(refused(from.board))}}`;
+}
+
+/** JSON of its pools alone, a list. */
+export function* poolsText({ pools }: ObservedState, from: From): Generator<string, void> {
+  let before = '[';
+  for (const pool of pools) {
+    yield `${before}${unclosed(poolHead(pool, from))},"nodes":`;
+    yield* listText(pool.nodes, (node) => nodeStats(node, from));
+    before = '},';
+  }
+  yield pools.length === 0 ? '[]' : '}]';
+}
+
+const rowsPerPiece = 100;
+
+function* listText<Row>(rows: readonly Row[], make: (row: Row) => object): Generator<string, void> {
+  for (let from = 0; from < rows.length; from += rowsPerPiece) {
+    const part = rows.slice(from, from + rowsPerPiece).map((row) => JSON.stringify(make(row)));
+    yield `${from === 0 ? '[' : ','}${part.join(',')}`;
+  }
+  yield rows.length === 0 ? '[]' : ']';
+}
+
+const unclosed = (head: object): string => JSON.stringify(head).slice(0, -1);
+
+function headStats(state: ObservedState, from: From): Omit<Stats, 'pools' | 'routes' | 'refused'> {
   return {
     at: iso(state.at),
     process: { version: state.version, pid: state.pid, uptimeSeconds: Math.round(state.uptime / 1000) },
     config: configStats(state.config),
-    threads: state.threads.map((thread) => threadStats(thread, board)),
+    threads: state.threads.map((thread) => threadStats(thread, from.board)),
     listeners: state.listeners.map((listener) => listenerStats(listener, from)),
-    pools: state.pools.map((pool) => poolStats(pool, from)),
-    routes: state.routes.map((route) => ({
-      name: route.name,
-      pool: route.pool,
-      requestsPerSecond: tenths(activity.perSecond('route', route.slot)),
-      counters: routeCounts(board, route.slot),
-    })),
-    refused: refused(board),
+  };
+}
+
+function routeStats({ name, pool, slot }: ObservedRoute, { board, activity }: From): Stats['routes'][number] {
+  return {
+    name,
+    pool,
+    requestsPerSecond: tenths(activity.perSecond('route', slot)),
+    counters: routeCounts(board, slot),
   };
 }
 
@@ -106,7 +161,17 @@ function latencyStats(counts: Float64Array): LatencyStats {
 }
 
 function poolStats(pool: ObservedPool, from: From): PoolStats {
-  const { board, activity } = from;
+  let nodes: readonly NodeStats[] | null = null;
+  return {
+    ...poolHead(pool, from),
+    get nodes() {
+      nodes ??= pool.nodes.map((node) => nodeStats(node, from));
+      return nodes;
+    },
+  };
+}
+
+function poolHead(pool: ObservedPool, { board, activity }: From): Omit<PoolStats, 'nodes'> {
   const gauge = (name: 'active' | 'pending' | 'retrying'): number =>
     board.lines[poolLine(pool.slot) + poolCell[name]] ?? 0;
   return {
@@ -121,7 +186,6 @@ function poolStats(pool: ObservedPool, from: From): PoolStats {
     requestsPerSecond: tenths(activity.perSecond('pool', pool.slot)),
     latency: latencyStats(activity.recent('pool', pool.slot, board)),
     counters: poolCounts(board, pool.slot),
-    nodes: pool.nodes.map((node) => nodeStats(node, from)),
   };
 }
 

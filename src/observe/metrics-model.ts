@@ -18,15 +18,26 @@ export interface Family {
   readonly name: string;
   readonly type: MetricType;
   readonly help: string;
+  /** What it has samples of each of: it may be asked for a part of them at a time (slicesOf). */
+  readonly rows?: Rows;
   samples(scrape: Scrape): Sample[];
 }
+
+export type Rows = 'nodes' | 'routes' | 'pools';
 
 /** One instant, read by all families of a scrape. */
 export interface Scrape {
   readonly state: ObservedState;
   readonly board: Scoreboard;
   /** All nodes, with the labels that name them. */
-  readonly nodes: readonly { readonly node: ObservedNode; readonly labels: Labels }[];
+  readonly nodes: readonly ScrapedNode[];
+}
+
+export interface ScrapedNode {
+  readonly node: ObservedNode;
+  readonly labels: Labels;
+  /** Of its slot as the scrape began: with another one, the slot is another node's by now. */
+  readonly generation: number;
 }
 
 export const noLabels: Labels = {};

@@ -32,9 +32,32 @@ import type { ObservedNode, ObservedPool, ObservedState } from './source.ts';
 
 export function beginScrape(state: ObservedState, board: Scoreboard): Scrape {
   const nodes = state.pools.flatMap(({ name: pool, nodes }) =>
-    nodes.map((node) => ({ node, labels: { pool, node: node.id } })),
+    nodes.map((node) => ({ node, labels: { pool, node: node.id }, generation: generationOf(board, node) })),
   );
   return { state, board, nodes };
+}
+
+const generationOf = (board: Scoreboard, { slot }: ObservedNode): number =>
+  board.lines[nodeLine(slot) + nodeCell.generation] ?? 0;
+
+const rowsPerSlice = 500;
+
+/**
+ * The scrape in parts, none of which is long work for the family; at least one. A reload may come between them: nodes
+ * whose slot has been given to another one are left out, and what else is gone tells zero once, as at a restart.
+ */
+export function* slicesOf({ rows }: Family, scrape: Scrape): Generator<Scrape, void> {
+  const { state, board } = scrape;
+  if (rows === undefined) return yield scrape;
+  const all = rows === 'nodes' ? scrape.nodes.length : state[rows].length;
+  for (let from = 0; from === 0 || from < all; from += rowsPerSlice) {
+    const to = from + rowsPerSlice;
+    if (rows !== 'nodes') yield { ...scrape, state: { ...state, [rows]: state[rows].slice(from, to) } };
+    else {
+      const nodes = scrape.nodes.slice(from, to).filter((one) => generationOf(board, one.node) === one.generation);
+      yield { ...scrape, nodes };
+    }
+  }
 }
 
 const single =
@@ -415,9 +438,9 @@ export const families: readonly Family[] = [
   ...processFamilies,
   ...threadFamilies,
   ...listenerFamilies,
-  ...routeFamilies,
-  ...poolFamilies,
-  ...nodeFamilies,
+  ...routeFamilies.map((family): Family => ({ ...family, rows: 'routes' })),
+  ...poolFamilies.map((family): Family => ({ ...family, rows: 'pools' })),
+  ...nodeFamilies.map((family): Family => ({ ...family, rows: 'nodes' })),
   ...clusterFamilies,
   ...failoverFamilies,
 ];

@@ -13,9 +13,7 @@ import type { FailoverActions } from '../../src/admin/ha/failover-actions.ts';
 import { type AdminServer, serveAdmin } from '../../src/admin/io/serve.ts';
 import type { ProblemAnswer } from '../../src/admin/problem.ts';
 import { ok, type Result } from '../../src/base/result.ts';
-import { Activity } from '../../src/observe/activity.ts';
-import { buildStats } from '../../src/observe/build-stats.ts';
-import { createMetrics } from '../../src/observe/io/prometheus.ts';
+import { createObserver } from '../../src/observe/io/observer.ts';
 import type { ObservedState } from '../../src/observe/source.ts';
 import { node, pool, source, state } from '../observe/fixture.ts';
 
@@ -67,14 +65,15 @@ export async function startWorld(
   const from = source(
     state({ pools: [...state().pools, pool('unix pool', 1, [node('unix pool', 'unix:/run/a.sock', 2)])] }),
   );
-  const metrics = createMetrics(from);
-  const activity = new Activity();
+  const observer = createObserver(from);
+  const { metrics } = observer;
   const wishes: WishChange[] = [];
   const audited: AuditEntry[] = [];
   const errors: unknown[] = [];
   const actions: AdminActions = {
     access: () => world.access,
-    stats: () => buildStats(world.view, { board: from.scoreboard, activity }),
+    stats: () => observer.view(),
+    statsBytes: (part) => observer.statsBytes(part),
     metrics,
     readiness: () => world.readiness,
     redactedConfig: () => '{"admin":{"token":"***"}}',
@@ -89,7 +88,12 @@ export async function startWorld(
   };
   const world: World = {
     access: { token: null, address, hosts: [], ...change },
-    view: from.view,
+    get view() {
+      return from.view;
+    },
+    set view(next) {
+      from.view = next;
+    },
     readiness: ready,
     reload: () => Promise.resolve({ ok: true, version: 4, changed: true, warnings: [] }),
     wished: ok(null),
@@ -104,7 +108,7 @@ export async function startWorld(
     },
     ask: (one) => send({ host: '127.0.0.1', port: world.port }, one),
     close: () => {
-      metrics.close();
+      observer.close();
       return server.close();
     },
   };

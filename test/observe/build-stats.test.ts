@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Activity } from '../../src/observe/activity.ts';
-import { buildStats } from '../../src/observe/build-stats.ts';
+import { buildStats, poolsText, statsText, viewStats } from '../../src/observe/build-stats.ts';
 import type { Stats } from '../../src/observe/stats-model.ts';
 import { bucketOf } from '../../src/scoreboard/histogram.ts';
 import {
@@ -17,6 +17,73 @@ import { node, pool, source, state, wall } from './fixture.ts';
 
 const stats = (from: ReturnType<typeof source>, activity = new Activity()): Stats =>
   buildStats(from.view, { board: from.scoreboard, activity });
+
+/** A process of so many pools of so many nodes, and as many routes, each with a count of its own. */
+function large(pools: number, nodesEach: number): ReturnType<typeof source> {
+  const view = state({
+    pools: Array.from({ length: pools }, (_, p) =>
+      pool(
+        `p${p}`,
+        p,
+        Array.from({ length: nodesEach }, (_, n) => node(`p${p}`, `10.0.${p}.${n}`, p * nodesEach + n)),
+      ),
+    ),
+    routes: Array.from({ length: pools * nodesEach }, (_, slot) => ({ name: `r${slot}`, slot, pool: 'p0' })),
+  });
+  const from = source(view);
+  for (let slot = 0; slot < pools * nodesEach; slot++)
+    from.scoreboard.counters(0)[counterRow.node(slot) + nodeCounters.indexOf('requests')] = slot;
+  return from;
+}
+
+describe('stats as text', () => {
+  it.each([
+    ['no pool', 0, 0],
+    ['a pool without nodes', 1, 0],
+    ['few nodes', 2, 3],
+    ['as many as fit in a piece', 1, 100],
+    ['many nodes', 3, 250],
+  ])('is the JSON of the same: %s', (_, pools, nodesEach) => {
+    const from = large(pools, nodesEach);
+    const given = { board: from.scoreboard, activity: new Activity() };
+    const whole = buildStats(from.view, given);
+    expect(JSON.parse([...statsText(from.view, given)].join(''))).toEqual(whole);
+    expect(JSON.parse([...poolsText(from.view, given)].join(''))).toEqual(whole.pools);
+    expect(viewStats(from.view, given)).toEqual(whole);
+  });
+
+  it('comes in pieces of at most a hundred rows', () => {
+    const from = large(2, 1000);
+    const pieces = [...statsText(from.view, { board: from.scoreboard, activity: new Activity() })];
+    const rowsOf = (piece: string): number => piece.match(/"counters":/g)?.length ?? 0;
+    expect(pieces.map(rowsOf).reduce((sum, rows) => sum + rows, 0)).toBeGreaterThanOrEqual(4000);
+    expect(Math.max(...pieces.map(rowsOf))).toBeLessThanOrEqual(100);
+  });
+});
+
+describe('a view of the stats', () => {
+  it('reads the nodes of the pools that are looked at, and of no other', () => {
+    const from = large(3, 10);
+    const read: string[] = [];
+    const watched = from.view.pools.map((one) => ({
+      ...one,
+      get nodes() {
+        read.push(one.name);
+        return one.nodes;
+      },
+    }));
+    const view = viewStats({ ...from.view, pools: watched }, { board: from.scoreboard, activity: new Activity() });
+    expect(view.pools.map(({ name, total }) => [name, total])).toEqual([
+      ['p0', 10],
+      ['p1', 10],
+      ['p2', 10],
+    ]);
+    expect(read).toEqual([]);
+    expect(view.pools[1]?.nodes[3]?.counters.requests).toBe(13);
+    expect(view.pools[1]?.nodes.length).toBe(10);
+    expect(read).toEqual(['p1']);
+  });
+});
 
 describe('stats', () => {
   it('tell names, states and reasons of the state', () => {

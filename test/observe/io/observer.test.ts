@@ -3,7 +3,7 @@ import { createObserver, type Observer } from '../../../src/observe/io/observer.
 import { nodeCounters } from '../../../src/scoreboard/layout.ts';
 import { counterRow } from '../../../src/scoreboard/scoreboard.ts';
 import { patienceMs } from '../../helpers/poll.ts';
-import { source } from '../fixture.ts';
+import { node, pool, source, state } from '../fixture.ts';
 
 let observer: Observer | null = null;
 afterEach(() => observer?.close());
@@ -23,5 +23,26 @@ describe('the observer', () => {
     }
     expect(rate()).toBeGreaterThan(0);
     expect(await made.metrics.render()).toContain('evenkeel_node_requests_total');
+  });
+
+  it('makes the text of many rows in many turns of the event loop', async () => {
+    const nodes = Array.from({ length: 2000 }, (_, slot) => node('app', `n${slot}`, slot));
+    const made = createObserver(source(state({ pools: [pool('app', 0, nodes)] })));
+    observer = made;
+    let turns = 0;
+    const turn = (): void => {
+      turns += 1;
+      counting = setImmediate(turn);
+    };
+    let counting = setImmediate(turn);
+    const turnsOf = async (work: Promise<Uint8Array>): Promise<unknown> => {
+      const before = turns;
+      const text = new TextDecoder().decode(await work);
+      expect(turns - before).toBeGreaterThanOrEqual(20); // a hundred rows in each
+      return text.startsWith('{') ? JSON.parse(text) : text;
+    };
+    expect(await turnsOf(made.statsBytes('all'))).toMatchObject({ pools: [{ nodes: { length: 2000 } }] });
+    expect(await turnsOf(made.statsBytes('pools'))).toEqual({ pools: made.stats().pools });
+    clearImmediate(counting);
   });
 });

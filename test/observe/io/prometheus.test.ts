@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createMetrics, type Metrics } from '../../../src/observe/io/prometheus.ts';
+import { nodeBounds } from '../../../src/observe/merge.ts';
 import { bucketOf } from '../../../src/scoreboard/histogram.ts';
 import { nodeCell, nodeCounters, poolCounters } from '../../../src/scoreboard/layout.ts';
 import { counterRow, nodeLine } from '../../../src/scoreboard/scoreboard.ts';
@@ -70,6 +71,56 @@ describe('/metrics', () => {
   it('escapes names from the config', async () => {
     const text = await metricsOf(source(state({ routes: [{ name: 'a"b\\c\nd', slot: 0, pool: null }] }))).render();
     expect(text).toContain('evenkeel_route_requests_total{route="a\\"b\\\\c\\nd"} 0\n');
+  });
+
+  it('tells many rows in slices, each family as one list with one head', async () => {
+    const nodes = Array.from({ length: 1234 }, (_, slot) => node('app', `n${slot}`, slot));
+    const routes = Array.from({ length: 1001 }, (_, slot) => ({ name: `r${slot}`, slot, pool: 'app' }));
+    const from = source(state({ pools: [pool('app', 0, nodes)], routes }));
+    for (const slot of [0, 499, 500, 1233])
+      from.scoreboard.counters(0)[counterRow.node(slot) + nodeCounters.indexOf('requests')] = slot + 1;
+    let turns = 0;
+    const turn = (): void => {
+      turns += 1;
+      counting = setImmediate(turn);
+    };
+    let counting = setImmediate(turn);
+    const text = await metricsOf(from).render();
+    clearImmediate(counting);
+    const families = text.split('\n').filter((line) => line.startsWith('# TYPE'));
+    expect(new Set(families).size).toBe(families.length);
+    const perNode = families.filter((line) => line.includes(' evenkeel_node_')).length;
+    expect(turns).toBeGreaterThanOrEqual(families.length + 2 * perNode); // three slices of each
+    const listOf = (name: string): string[] =>
+      text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.endsWith(` ${name} counter`));
+    expect(listOf('evenkeel_node_requests_total')).toEqual([
+      '# TYPE evenkeel_node_requests_total counter',
+      ...nodes.map(
+        ({ id, slot }) =>
+          `evenkeel_node_requests_total{pool="app",node="${id}"} ${[0, 499, 500, 1233].includes(slot) ? slot + 1 : 0}`,
+      ),
+    ]);
+    expect(listOf('evenkeel_route_requests_total')).toEqual([
+      '# TYPE evenkeel_route_requests_total counter',
+      ...routes.map(({ name }) => `evenkeel_route_requests_total{route="${name}"} 0`),
+    ]);
+    expect(text).not.toMatch(/\n\n/);
+    expect(text.match(/\nevenkeel_node_response_seconds_bucket\{/g)?.length).toBe(1234 * (nodeBounds.length + 1));
+  });
+
+  it('tells nothing under the name of a node whose slot became another node within the scrape', async () => {
+    const from = source();
+    const metrics = metricsOf(from);
+    const requests = counterRow.node(1) + nodeCounters.indexOf('requests');
+    from.scoreboard.counters(0)[requests] = 5;
+    const page = metrics.render();
+    await new Promise((resolve) => setImmediate(resolve)); // it has begun
+    from.scoreboard.lines[nodeLine(1) + nodeCell.generation]! += 1;
+    from.scoreboard.counters(0)[requests] = 7777;
+    const text = await page;
+    expect(text).not.toContain('7777');
+    expect(text).toContain('evenkeel_node_requests_total{pool="app",node="10.0.0.11:3000"} 0');
+    expect(text).not.toContain('evenkeel_node_requests_total{pool="app",node="10.0.0.12:3000"}');
   });
 
   it('gives each of several scrapes at once a whole page', async () => {
