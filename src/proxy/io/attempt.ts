@@ -275,9 +275,15 @@ export class Attempt implements UpstreamUser, InLine {
   /** The answer is whole. `clean`: nothing but it has come, and the connection is still open. */
   answerDone(clean: boolean): void {
     this.whole = true;
-    const keep = this.#keepAlive && (clean || this.#othersBehind) && this.exchange.body.complete;
+    const keep = this.#keepAlive && (clean || this.#othersBehind) && this.#bodyLeft;
     this.leave({ failed: false, keep }, this.#readAt);
     this.exchange.answerDone(this.#readAt);
+  }
+
+  /** All of the request's body: what waits would stand before the next request, whatever the node still reads of it. */
+  get #bodyLeft(): boolean {
+    const { body } = this.exchange;
+    return body.complete && (body.bytes === 0 || this.upstream.socket.writableLength === 0);
   }
 
   switchProtocols(head: ResponseHead, rest: Buffer): void {
