@@ -42,7 +42,8 @@ export const readHard = (bytes: Uint8Array): HardState | null =>
 export function diskSnapshot({ index, term, config, data }: Snapshot): DiskEntry {
   const to = begin();
   writeConfig(to, config);
-  return { index, term, bytes: to.bytes(data).take() };
+  // Not copied again: it may be as large as all that is agreed, and the writer is not used any more.
+  return { index, term, bytes: to.bytes(data).peek() };
 }
 
 export const readDiskSnapshot = ({ index, term, bytes }: DiskEntry): Snapshot | null =>
