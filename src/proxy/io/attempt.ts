@@ -137,7 +137,6 @@ export class Attempt implements UpstreamUser, InLine {
 
   /** Nothing was sent, and nothing may be: the connection goes back unused. */
   #giveBack(): void {
-    this.#idleMs = this.node.limits.idleTimeout;
     this.leave({ failed: false, keep: true });
     this.exchange.pickAgain();
   }
@@ -424,8 +423,9 @@ export class Attempt implements UpstreamUser, InLine {
     this.#left = true;
     if (this.#blocked) this.upstream.socket.resume();
     if (this.pipeline !== null) this.pipeline.left(this, how);
-    else if (how.keep) this.upstream.release(now, this.#idleMs, this.#closesUnsaid);
-    else this.upstream.destroy();
+    else if (!how.keep) this.upstream.destroy();
+    else if (this.sending) this.upstream.release(now, this.#idleMs, this.#closesUnsaid);
+    else this.upstream.giveBack(now);
     if (this.#probing) this.#pool.unprobe(this.#index);
     this.node.countTotal(now - this.#began);
     this.#pool.release(this.#index, {

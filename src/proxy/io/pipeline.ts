@@ -78,6 +78,7 @@ export class Pipeline implements UpstreamUser {
   readonly #line: InLine[] = [];
   /** How many of the line have been written. */
   #sent = 0;
+  #answersBefore = 0;
   #skipped = 0;
   /** Whose answer is being read just now. */
   #reading: InLine | null = null;
@@ -104,6 +105,7 @@ export class Pipeline implements UpstreamUser {
   /** Begins with a connection that is idle or not there yet. */
   open(): void {
     this.#state = 'open';
+    this.#answersBefore = this.answers;
     this.idleMs = this.node.limits.idleTimeout;
     this.upstream.use(this);
   }
@@ -242,7 +244,9 @@ export class Pipeline implements UpstreamUser {
     this.#state = 'idle';
     this.#seen = null;
     this.node.endPipeline(this);
-    this.upstream.release(this.node.context.now(), this.idleMs);
+    const now = this.node.context.now();
+    if (this.answers === this.#answersBefore) this.upstream.giveBack(now);
+    else this.upstream.release(now, this.idleMs);
   }
 
   // ---- deadlines -------------------------------------------------------------------------------------------------

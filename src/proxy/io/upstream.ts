@@ -49,6 +49,7 @@ export class Upstream extends Timed {
   readonly trust: object;
   user: UpstreamUser | null = null;
   state: 'connecting' | 'busy' | 'idle' | 'closed' = 'connecting';
+  /** 0: it was not kept yet. */
   idleSince = 0;
   /** ms it took to connect. */
   connectMs = 0;
@@ -60,6 +61,7 @@ export class Upstream extends Timed {
   stream: StreamBuffer | null = null;
   readonly #context: Context;
   readonly #begun: number;
+  #idleUntil = 0;
   readonly #tls: boolean;
   /** Came before the node was verified. */
   #session: Buffer | null = null;
@@ -165,15 +167,29 @@ export class Upstream extends Timed {
 
   /** Given back by its user after an answer that ended cleanly. `idleMs`: how long the node is known to keep it; `doubtful`: it may not. */
   release(now: Millis, idleMs: Millis, doubtful = false): void {
-    this.user = null;
-    // An answer that was read into an own buffer is likely followed by one that is worth it.
-    if (this.#context.buffers.scarce) this.useShared();
     this.served++;
     // Old from the start: a request that may not be sent again gets another.
     this.idleSince = doubtful ? Number.NEGATIVE_INFINITY : now;
+    this.#idleUntil = now + idleMs;
+    this.#rest(now);
+  }
+
+  /** Given back by a user who has sent nothing: it is no younger for it, unless it has just connected. */
+  giveBack(now: Millis): void {
+    if (this.idleSince === 0) {
+      this.idleSince = now;
+      this.#idleUntil = now + this.node.limits.idleTimeout;
+    }
+    this.#rest(now);
+  }
+
+  #rest(now: Millis): void {
+    this.user = null;
+    // An answer that was read into an own buffer is likely followed by one that is worth it.
+    if (this.#context.buffers.scarce) this.useShared();
     this.state = 'idle';
-    if (idleMs <= 0 || !this.node.keep(this)) this.destroy();
-    else this.arm(now + idleMs);
+    if (this.#idleUntil <= now || !this.node.keep(this)) this.destroy();
+    else this.arm(this.#idleUntil);
   }
 
   /** Taken from the idle ones, or just connected. */
