@@ -1,4 +1,5 @@
 /** The process as those who watch it see it (observe/source.ts): names, slots and states of this instant, no numbers. */
+import type { PoolConfig } from '../config/model.ts';
 import type { NodeHealthView } from '../health/contract.ts';
 import type { ObservedConfig, ObservedListener, ObservedNode, ObservedPool, ObservedState } from '../observe/source.ts';
 import { certificatesOf } from './certificates.ts';
@@ -46,17 +47,21 @@ function listener(control: Control, name: string): ObservedListener {
 }
 
 function pools(control: Control): ObservedPool[] {
-  const views = new Map(control.monitor.views().map((view) => [JSON.stringify([view.pool, view.node]), view]));
+  const views = Map.groupBy(control.monitor.views(), ({ pool }) => pool);
   return control.loaded.config.pools.map((pool) => ({
     name: pool.name,
     slot: control.slots.pool(pool.name),
     algorithm: pool.balance.algorithm,
     health: control.monitor.pool(pool.name),
-    nodes: pool.nodes.flatMap((node): ObservedNode[] => {
-      const health: NodeHealthView | undefined = views.get(JSON.stringify([pool.name, node.id]));
-      const { slot } = control.slots.node(pool.name, node.id, node.url);
-      const { id, url, backup, weight } = node;
-      return health === undefined ? [] : [{ id, url, slot, backup, weight, health }];
-    }),
+    nodes: nodes(control, pool, views.get(pool.name) ?? []),
   }));
+}
+
+function nodes(control: Control, pool: PoolConfig, views: readonly NodeHealthView[]): ObservedNode[] {
+  const byId = new Map(views.map((view) => [view.node, view]));
+  return pool.nodes.flatMap(({ id, url, backup, weight }): ObservedNode[] => {
+    const health = byId.get(id);
+    const { slot } = control.slots.node(pool.name, id, url);
+    return health === undefined ? [] : [{ id, url, slot, backup, weight, health }];
+  });
 }
