@@ -69,6 +69,38 @@ describe('the built package', () => {
     expect(await child.exit).toEqual({ code: 0, signal: null });
   });
 
+  it('takes a large config and reloads it: the thread that reads one starts from a compiled file', async () => {
+    const scope = testScope();
+    const [port, admin] = [await freePort(), await freePort()];
+    const file = join(await scope.folder(), 'c.yaml');
+    const write = (routes: number): void =>
+      writeFileSync(
+        file,
+        [
+          `listen: 127.0.0.1:${port}`,
+          `admin: 127.0.0.1:${admin}`,
+          'pools: { app: { nodes: ["http://127.0.0.1:1"], health: off } }',
+          'routes:',
+          ...Array.from({ length: routes }, (_, route) => `  - { host: r${route}.test, pool: app }`),
+        ].join('\n'),
+      );
+    const routesOf = async (): Promise<number> => {
+      const config = await fetch(`http://127.0.0.1:${admin}/api/config`);
+      return ((await config.json()) as { readonly routes: readonly unknown[] }).routes.length;
+    };
+    write(2000);
+    const child = scope.own(new Child(bin, { args: ['run', '-c', file] }));
+    const begun = await until('the config in force', () => {
+      if (child.exited) throw new Error(child.output());
+      return routesOf();
+    });
+    expect(begun).toBe(2000);
+    write(2001);
+    await until('the next one', async () => (await routesOf()) === 2001);
+    child.kill('SIGTERM');
+    expect(await child.exit).toEqual({ code: 0, signal: null });
+  });
+
   it('has the demo in it, with its sample nodes and its config', async () => {
     const ports = ['--port', await freePort(), '--admin-port', await freePort(), '--node-port', await threeFreePorts()];
     const demo = testScope().own(new Child(bin, { args: ['demo', ...ports.map(String)] }));
