@@ -1,7 +1,7 @@
 /** What operators ask for, on the leader. Each is answered once: at once, or when the change of primary has ended. */
 import type { MemberId, Millis } from '../../base/ids.ts';
 import { pendingRecord, update } from './changes.ts';
-import { type Bounds, elsewhere, unfit } from './choice.ts';
+import { type Bounds, type Candidate, elsewhere, unfit } from './choice.ts';
 import type { CommandAnswer, CommandError, FailoverCommand, SwitchPlan } from './contract.ts';
 import { epochAbove } from './first.ts';
 import { lagging, markPrimary } from './lagging.ts';
@@ -171,7 +171,8 @@ function pick(lead: PoolLead, record: PoolRecord, wish: Switch): Picked | Comman
   const bounds: Bounds = { reference: null, loss: wish.acceptLoss ?? 0 };
   if (wish.target === null) {
     const { winner, why, others } = lead.choice(-Infinity, bounds);
-    if (winner === null) return no({ kind: 'unfit', why, forcible: false });
+    const blind = winner === null ? why : blindOf(lead, record, winner);
+    if (winner === null || blind !== null) return no({ kind: 'unfit', why: blind ?? why, forcible: false });
     return pickedOf(lead, record, { target: winner.node.id, why, others });
   }
   if (lead.pool.targetOf(wish.target) === null)
@@ -184,7 +185,16 @@ function pick(lead: PoolLead, record: PoolRecord, wish: Switch): Picked | Comman
   const isAgreed = lead.pool.reports.isAgreed({ node: candidate.node.id, url: candidate.node.url });
   const forcible = candidate.up && isAgreed && record.returning.includes(wish.target) === false;
   if (why !== null && !(wish.force && forcible)) return no({ kind: 'unfit', why: `${wish.target}: ${why}`, forcible });
+  const blind = blindOf(lead, record, candidate);
+  if (blind !== null) return no({ kind: 'unfit', why: blind, forcible: false });
   return pickedOf(lead, record, { target: wish.target, why: 'named by an operator', others: [] });
+}
+
+/** Where the primary tells its position, one that does not could never be shown to have caught up; null: it can. */
+function blindOf(lead: PoolLead, { phase, target }: PoolRecord, { node, position }: Candidate): string | null {
+  if (phase !== 'open' || position !== null || lead.policy.maxLag === null) return null;
+  const there = lead.pool.reports.position(target!, -Infinity);
+  return there === null ? null : `${node.id}: its position is not known, and ${target!.node} is at ${there}`;
 }
 
 function pickedOf(
@@ -271,13 +281,15 @@ function isNear(lead: PoolLead, { epoch, target }: PoolRecord, home: string): bo
   const { core, pool, policy } = lead;
   const to = pool.targetOf(home);
   const there = pool.reports.position(target!, -Infinity);
-  if (there === null || to === null || pool.reports.position(to, -Infinity) === null) return true;
+  if (there === null || to === null) return true;
+  const unknown = pool.reports.position(to, -Infinity) === null;
+  if (unknown && policy.maxLag === null) return true;
   const mark = lead.failbackMark?.epoch === epoch ? lead.failbackMark : null;
   const here = mark === null ? null : pool.reports.position(to, mark.at);
   if (mark !== null && here !== null && here >= mark.position) return true;
   const isOver = mark === null || core.now >= mark.at + 2 * policy.interval;
-  const waits = mark !== null && isOver && here !== null;
-  const text = `failback to ${home} waits: it is at ${here}, ${target!.node} was at ${mark?.position} before`;
+  const waits = mark !== null && isOver && (here !== null || unknown);
+  const text = `failback to ${home} waits: it is at ${here ?? 'an unknown position'}, ${target!.node} was at ${mark?.position} before`;
   if (waits && !mark.said) core.log('info', 'failback_waits', pool.name, text);
   if (isOver) lead.failbackMark = { epoch, position: there, at: core.now, said: waits || mark?.said === true };
   pool.wake(lead.failbackMark!.at + 2 * policy.interval);

@@ -144,7 +144,7 @@ function behind(lead: PoolLead, target: Target, furthest: number | null): string
   const { pool } = lead;
   const ever = pool.reports.position(target, -Infinity);
   if (!lead.isUp(target, lead.fencedAt!)) return `${target.node} is not known to be healthy since the fence`;
-  if (furthest === null || ever === null) return null;
+  if (furthest === null || (ever === null && lead.policy.maxLag === null)) return null;
   const position = pool.reports.position(target, lead.fencedAt!);
   const bound = furthest - (pool.record?.allowed?.loss ?? 0);
   if (position !== null && position >= bound) return null;

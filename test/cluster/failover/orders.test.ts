@@ -85,6 +85,36 @@ describe('a switch', () => {
     expect(lab.record).toMatchObject({ epoch: 2, phase: 'open', target: { node: 'b' } });
   });
 
+  it('to a node that does not tell how far it is, where the primary does, is refused, and does not end there', () => {
+    const lab = running(1, policyOf({ failback: 'automatic', recoveryWait: 3000 }));
+    lab.see('a', { position: 50 });
+    expect(lab.command(lab.leader!, wish)()).toMatchObject({ ok: false, error: { kind: 'unfit' } });
+    expect(lab.command(lab.leader!, { ...wish, target: null })()).toMatchObject({
+      ok: false,
+      error: { kind: 'unfit' },
+    });
+    expect(lab.record!.epoch).toBe(1);
+    // It told when the switch began, and does not any more.
+    lab.see('b', { position: 50 });
+    lab.leader!.held = { writing: 1, passed: 50 };
+    lab.command(lab.leader!, wish);
+    lab.see('b');
+    lab.leader!.held = { writing: 0, passed: 50 };
+    live(lab, 8000, { a: { position: 50 }, b: {} });
+    expect(lab.record).toMatchObject({ phase: 'open', reason: 'return', target: { node: 'a' } });
+    live(lab, 500, { a: { position: 50 }, b: { position: 50 } });
+    lab.command(lab.leader!, wish);
+    live(lab, 1000, { a: { position: 50 }, b: { position: 50 } });
+    expect(lab.record).toMatchObject({ phase: 'open', target: { node: 'b' } });
+    const { epoch } = lab.record!;
+    lab.leader!.held = { writing: 0, passed: null };
+    live(lab, 20_000, { a: {}, b: { position: 60 } });
+    expect(lab.record!.epoch).toBe(epoch);
+    expect(lab.leader!.events.filter((text) => text.includes('it is at an unknown position'))).toHaveLength(1);
+    live(lab, 15_000, { a: { position: 60 }, b: { position: 60 } });
+    expect(lab.record).toMatchObject({ reason: 'failback', target: { node: 'a' } });
+  });
+
   it('2.9 that waits for a member that is gone goes on when an operator names it, though it was not named at first', () => {
     const lab = running(3, policyOf({ mode: 'manual', withoutQuorum: 'continue' }));
     lab.members[2]!.cut = true;
