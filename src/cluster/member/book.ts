@@ -59,12 +59,12 @@ export class Book {
     return this.#lines.get(id) ?? null;
   }
 
-  /** By uid, else the living one of that name, else any among `among`. */
-  find(member: string, among: readonly MemberId[]): MemberId | null {
+  /** By uid, else by name among `among`: of several of that name a living one, or one that is `lost`. */
+  find(member: string, among: readonly MemberId[], lost = false): MemberId | null {
     const exact = among.find((id) => id === member);
     if (exact !== undefined) return exact;
     const named = among.filter((id) => this.#lines.get(id)?.name === member);
-    return named.find((id) => this.isAlive(id)) ?? named[0] ?? null;
+    return named.find((id) => this.isAlive(id) !== lost) ?? named[0] ?? null;
   }
 
   /** As gossip holds it. A suspect still counts as living. */

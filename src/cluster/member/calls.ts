@@ -8,7 +8,7 @@
 import type { Millis } from '../../base/ids.ts';
 import { err, ok } from '../../base/result.ts';
 import { type WriteLease, writeDrainMs, writeLeaseMs } from '../coordinator.ts';
-import { isVoter } from '../raft/model.ts';
+import { isVoter, members } from '../raft/model.ts';
 import type { Agreement } from './agreement.ts';
 import type { Askings } from './asking.ts';
 import type { Call, CallAnswer } from './contract.ts';
@@ -77,12 +77,18 @@ export class Calls {
       case 'write-lease':
         return this.#writeLease(id, call, done);
       case 'change':
-        return this.#ask(id, { ...call, force: call.force ?? false }, done);
+        return this.#ask(id, { ...call, member: this.#meant(call), force: call.force ?? false }, done);
       case 'transfer':
         return this.#ask(id, call, done);
       case 'leave':
         return this.#leave.begin(call.forGood, done);
     }
+  }
+
+  /** Asked again it must mean the same: the name of who is to be removed may be that of who takes its seat meanwhile. */
+  #meant({ change, member }: Extract<Call, { readonly kind: 'change' }>): string {
+    if (change !== 'remove') return member;
+    return this.#core.book.find(member, members(this.#agreement.status.config), true) ?? member;
   }
 
   /** Writes to primaries rest on some: those are taken, and bounded, beside all others. */

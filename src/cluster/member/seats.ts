@@ -183,7 +183,8 @@ export class Seats {
   change({ change, member, force }: ChangeAsk, reply: Reply): void {
     const { config } = this.#agreement.status;
     const among = change === 'add' ? this.#core.book.views.map((view) => view.claim.id) : members(config);
-    const id = this.#core.book.find(member, among);
+    // Who came in place of a lost one has its name.
+    const id = this.#core.book.find(member, among, change === 'remove');
     if (id === null) return reply({ kind: 'refused', why: 'no-such-member' });
     if (change === 'promote' && !force && this.#endsLeaseless(config)) {
       return reply({ kind: 'refused', why: 'writes-without-lease' });

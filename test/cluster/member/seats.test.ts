@@ -145,6 +145,24 @@ describe('7.3 who votes', () => {
     expect(seats().learners).toEqual([lab.host('d').disk.uid]);
   });
 
+  it('remove means the lost one of a name, not who came in its place', () => {
+    const lab = formed();
+    const leader = lab.leader!;
+    const [one] = lab.followers();
+    const lost = one!.disk.uid;
+    lab.loseDisk(one!.name);
+    const seats = () => leader.up.status().raft!.config;
+    lab.start(one!.name);
+    expect(lab.run(90_000, () => seats().learners.length === 1)).toBe(true);
+    // Somebody clears away what is shown as unreachable, just as its seat is being taken: asked again it is gone already.
+    const remove = { kind: 'change', change: 'remove', member: one!.name } as const;
+    expect(seats().voters).toContain(lost);
+    const answer = lab.answer(leader.name, remove);
+    if (!answer.ok) expect(answer.error).toEqual({ kind: 'change-refused', why: 'no-such-member' });
+    expect(lab.run(20_000, () => seats().voters.includes(one!.disk.uid))).toBe(true);
+    expect(seats().voters).not.toContain(lost);
+  });
+
   it('leadership is handed over when asked', () => {
     const lab = formed();
     const [one, two] = lab.followers();
