@@ -1,4 +1,5 @@
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { type SampleNode, SampleNodes } from '../../src/cli/sample-nodes.ts';
 import { until } from '../helpers/poll.ts';
@@ -48,9 +49,10 @@ describe('sample nodes', () => {
   });
 
   it('name the port that is taken, and leave none running', async () => {
-    const port = await freePort();
-    const holder = createServer().listen(port, '127.0.0.1');
+    const holder = createServer().listen(0, '127.0.0.1');
     testScope().own({ stop: () => void holder.close() });
+    await once(holder, 'listening');
+    const { port } = holder.address() as AddressInfo;
     await expect(startNodes([0, port])).rejects.toThrow(`port ${port} is taken`);
   });
 });

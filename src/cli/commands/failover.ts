@@ -64,7 +64,10 @@ function addSwitch(failover: Command): void {
     .option('--to <node>', 'this one (default: the fittest)')
     .option('--at <moment>', 'not now but then, such as 2026-05-01T03:00:00Z')
     .addOption(dryRun())
-    .option('--force', 'also a node that the file would not choose, or that is far behind; never one that would lose writes')
+    .option(
+      '--force',
+      'also a node that the file would not choose, or that is far behind; never one that would lose writes',
+    )
     .option('--accept-loss <positions>', 'a node that lacks up to so many of the acknowledged writes will do')
     .option('--lost <members...>', 'these members are gone for good, with whatever writes they still sent')
     .action((pool: string, options: Switch) =>
