@@ -179,7 +179,8 @@ export class Checker {
 
   /** By the record that its threads look at, and world time: what it could still do, though it may not come to do it. */
   #noLeave({ unit: { host, machine }, shared }: Side, epoch: number): void {
-    const { record, writing } = shared;
+    const { record } = shared;
+    const writing = shared.writing - shared.looking;
     if (machine === null || host.pause === 'suspended' || record.epoch === 0 || record.epoch >= epoch) return;
     const left = host.clock.worldAt(record.cutAt) - this.#now;
     if (left <= 0 || (record.fencing && writing === 0)) return;

@@ -94,6 +94,8 @@ export class Shared {
   /** The last cutAt that was seen with an epoch. */
   readonly cuts = new Map<number, Millis>();
   writing = 0;
+  /** Those of them that are counted, and have not looked yet whether they may: an ended leave sends none of them. */
+  looking = 0;
   /** Highest position that was passed on, by epoch. */
   readonly #passed = new Map<number, number>();
   /** By node, of the present epoch: as health answers and answers to writes said. */
@@ -325,8 +327,10 @@ export class DataThread {
     const then = (what: () => void): void => (gap === 0 ? what() : this.#world.after(gap, () => this.#when(what)));
     if (!habits.addsFirst) return this.#stands(leave) ? then(() => this.#send(waiting, leave)) : this.#begin(waiting);
     this.#shared.writing += 1;
+    this.#shared.looking += 1;
     then(() => {
       this.#shared.writing -= 1;
+      this.#shared.looking -= 1;
       if (this.#unsent.get(waiting.op) !== waiting) return;
       if (this.#stands(leave) || !habits.looksAgain) this.#send(waiting, leave);
       else this.#begin(waiting);
