@@ -14,10 +14,15 @@ export function settled(
 
 /**
  * The position that must not be lost: the highest that members passed on to clients (6.1). If one of them could not be
- * asked, or none knows a position, also the highest that the old primary itself reported.
+ * asked, or none knows a position, also the highest that the old primary itself reported, and the one that it had when its
+ * epoch opened: what clients were told before that is below it, whether or not it lived to answer a check.
  */
-export function liveReference(passed: number | null, reported: number | null, complete: boolean): number | null {
+export function liveReference(
+  passed: number | null,
+  primary: { readonly reported: number | null; readonly opened: number | null },
+  complete: boolean,
+): number | null {
   if (complete && passed !== null) return passed;
-  if (passed === null || reported === null) return passed ?? reported;
-  return Math.max(passed, reported);
+  const known = [passed, primary.reported, primary.opened].filter((position) => position !== null);
+  return known.length === 0 ? null : Math.max(...known);
 }

@@ -247,9 +247,11 @@ export class PoolLead {
   bounds(): Bounds {
     const record = this.pool.record!;
     const complete = this.fence.knowsAll(record);
-    const reported = record.last === null ? null : this.pool.reports.position(record.last.target, -Infinity);
+    const { last, forks } = record;
+    const reported = last === null ? null : this.pool.reports.position(last.target, -Infinity);
+    const opened = forks.find(({ epoch }) => epoch === last?.epoch)?.position ?? null;
     return {
-      reference: this.core.rules.mustNotLose(liveReference(this.fence.passed(record), reported, complete)),
+      reference: this.core.rules.mustNotLose(liveReference(this.fence.passed(record), { reported, opened }, complete)),
       loss: record.allowed?.loss ?? 0,
     };
   }

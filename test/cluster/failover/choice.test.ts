@@ -76,6 +76,23 @@ describe('6.1 the choice', () => {
     expect(lab.record).toMatchObject({ phase: 'open', target: { node: 'b' } });
   });
 
+  it('a primary that dies before a check or a write told its position leaves what it had when its epoch opened', () => {
+    const lab = running(3, policyOf({ nodes: three, maxLag: 12 }));
+    lab.see('b', { position: 77 });
+    lab.see('c', { position: 96 });
+    for (const member of lab.members) member.held = { writing: 0, passed: 97 };
+    lab.see('a', { failures: 3 });
+    lab.pass(200);
+    expect(lab.record).toMatchObject({ epoch: 2, phase: 'open', target: { node: 'c' } });
+    for (const member of lab.members) member.held = { writing: 0, passed: null };
+    // All have seen it fail before a majority holds it for down.
+    for (const failures of [1, 2, 3]) lab.see('c', { failures });
+    lab.see('b', { position: 77 });
+    lab.pass(500);
+    expect(lab.record).toMatchObject({ epoch: 3, phase: 'failed' });
+    expect(lab.leader!.status.reason).toContain('b: 19 positions behind, at most 12 allowed');
+  });
+
   it('of a pool of a thousand nodes is told in a line that the history takes', () => {
     const many = Array.from({ length: 1000 }, (_, i) => nodeOf(`node-${i}`));
     const lab = running(1, policyOf({ nodes: [nodeOf('a'), nodeOf('b'), ...many], hooks: { ...hooks, demote: null } }));
